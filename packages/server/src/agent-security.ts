@@ -1,0 +1,223 @@
+import type { AgentCard } from '@a2a-js/sdk';
+import type { A2ARequestHandler } from '@a2a-js/sdk/server';
+
+import type { AuthRequest } from './auth-request.js';
+import type { SecurityRequirementDeclaration, SecuritySchemeDeclaration } from './card/declaration.js';
+import { publishSecurity, type PublishedSecurity } from './card/publish.js';
+import { compilePolicy, secretHeaders } from './configuration.js';
+import { Denied, Granted, type Decision } from './decision.js';
+import { hasDecisionListeners, publishDecision, type DecisionListener } from './decision-event.js';
+import { configurationError } from './errors.js';
+import type { Operation } from './operation.js';
+import { decide, denial, type Policy, type RegisteredScheme } from './policy.js';
+import { protectRequestHandler } from './protect.js';
+import type { SecurityScheme } from './scheme.js';
+
+export interface AgentSecurityOptions {
+  /**
+   * Lets every caller in when no requirement is registered. Default false: an agent without a requirement is a
+   * configuration error, so that no agent opens because a line was forgotten.
+   */
+  readonly allowAnonymous?: boolean;
+  /** The protection space named in challenges (RFC 9110 §11.5). Default `a2a`. */
+  readonly realm?: string;
+  /** How denials are presented. */
+  readonly denials?: DenialPresentation;
+  /** Called with every decision, after it was made and before it takes effect. */
+  readonly onDecision?: DecisionListener;
+  /** Milliseconds that one verification may take before it counts as unavailable. Default 10 000. */
+  readonly verificationTimeout?: number;
+  /**
+   * Where the agent card is, for auth-required tasks. Default: the well-known path at the origin of the card's first
+   * interface.
+   */
+  readonly agentCardUrl?: string;
+}
+
+export interface DenialPresentation {
+  /**
+   * What a denied SendMessage or SendStreamingMessage gets: `task`, an auth-required task with HTTP 200, or `http`, the
+   * status 401 or 403. Default `task`.
+   */
+  readonly messages?: 'task' | 'http';
+  /**
+   * What a denied JSON-RPC call of any other operation gets: `http`, the status 401 or 403, or `jsonrpc`, the JSON-RPC
+   * error with HTTP 200. Default `http`.
+   */
+  readonly others?: 'http' | 'jsonrpc';
+}
+
+/**
+ * The security of one agent: register schemes and requirements once, and they are published on its card and enforced
+ * on every binding.
+ *
+ * ```ts
+ * const security = new AgentSecurity()
+ *   .addSecurityScheme('partnerKey', apiKey({ in: 'header', name: 'X-API-Key', keys: [key] }))
+ *   .addSecurityRequirement({ partnerKey: [] });
+ * ```
+ *
+ * Requirements are alternatives (OR); the schemes inside one are all needed (AND). The configuration is checked when
+ * the object is first used, and frozen from then on.
+ */
+export class AgentSecurity<Ids extends string = never> {
+  readonly #options: AgentSecurityOptions;
+  readonly #schemes: RegisteredScheme[] = [];
+  readonly #requirements: SecurityRequirementDeclaration[] = [];
+  /** The decisions of this object: a grant by another agent's security opens nothing here. */
+  readonly #concluded = new WeakSet<Decision>();
+  #policy: Policy | undefined;
+  #secretHeaders: ReadonlySet<string> | undefined;
+
+  constructor(options: AgentSecurityOptions = {}) {
+    const { verificationTimeout = 10_000, denials: { messages = 'task', others = 'http' } = {} } = options;
+    if (!Number.isFinite(verificationTimeout) || verificationTimeout <= 0) {
+      throw configurationError('INVALID_OPTION', 'verificationTimeout must be a positive number of milliseconds.');
+    }
+    if (!['task', 'http'].includes(messages) || !['http', 'jsonrpc'].includes(others)) {
+      throw configurationError(
+        'INVALID_OPTION',
+        `denials must be { messages: 'task' | 'http', others: 'http' | 'jsonrpc' }, not ${JSON.stringify(options.denials)}.`,
+      );
+    }
+    this.#options = { ...options, verificationTimeout, denials: { messages, others } };
+  }
+
+  /** Publishes a scheme on the card. It is enforced by the requirements that name it. */
+  addSecurityScheme<Id extends string, Credential>(
+    id: Id,
+    scheme: SecurityScheme<Credential>,
+  ): AgentSecurity<Ids | Id> {
+    this.#assertOpen('addSecurityScheme');
+    this.#schemes.push({ id, scheme: scheme as SecurityScheme });
+    return this;
+  }
+
+  /**
+   * Enforces an alternative: all of its schemes, each with its scopes. `{}` is the explicit anonymous alternative,
+   * which is tried after all others.
+   */
+  addSecurityRequirement(requirement: Readonly<Partial<Record<Ids, readonly string[]>>>): this {
+    this.#assertOpen('addSecurityRequirement');
+    this.#requirements.push(requirement as SecurityRequirementDeclaration);
+    return this;
+  }
+
+  /**
+   * Checks the configuration and freezes it; done by every first use as well.
+   *
+   * @throws {ConfigurationError} naming everything that is wrong, each with its mend
+   */
+  validate(): this {
+    this.#frozenPolicy();
+    return this;
+  }
+
+  /**
+   * Authenticates a request by what its credentials say, before its body is read. Used by bindings; the decision is
+   * not final before {@link conclude}.
+   */
+  authenticate(request: AuthRequest): Promise<Decision> {
+    return decide(
+      this.#frozenPolicy(),
+      request,
+      hasDecisionListeners(this.#options.onDecision) ? performance.now() : undefined,
+    );
+  }
+
+  /**
+   * Makes a decision final once the operation is known, and tells whoever listens. Used by bindings, once a call.
+   *
+   * @param binding `JSONRPC`, `HTTP+JSON` or `GRPC`
+   */
+  conclude(decision: Decision, call: { readonly operation: Operation; readonly binding: string }): Decision {
+    const policy = this.#frozenPolicy();
+    const final = requireCallerForExtendedCard(policy, decision, call.operation);
+    this.#concluded.add(final);
+    publishDecision(final, call, policy.schemes, this.#options.onDecision);
+    return final;
+  }
+
+  /**
+   * Wraps the SDK's request handler, for use on every binding. The wrapper publishes the security on the agent card and
+   * answers only calls that carry a decision of this library: with a forgotten middleware the agent is shut, not open.
+   */
+  protect(requestHandler: A2ARequestHandler): A2ARequestHandler {
+    this.#frozenPolicy();
+    return protectRequestHandler(
+      {
+        recognise: (decision) => (decision !== undefined && this.#concluded.has(decision) ? decision : undefined),
+        denyUnauthenticated: () => this.#denyUnauthenticated(),
+        publish: (card) => this.publish(card),
+        agentCardUrl: this.agentCardUrl,
+        denials: this.denials,
+      },
+      requestHandler,
+    );
+  }
+
+  /**
+   * The card with the registered schemes and requirements on it.
+   *
+   * @throws {ConfigurationError} when the card says something else already, or is signed
+   */
+  publish(card: AgentCard): AgentCard {
+    return publishSecurity(card, this.published);
+  }
+
+  /** What the card says about this agent's security. */
+  get published(): PublishedSecurity {
+    const policy = this.#frozenPolicy();
+    const declared = this.#schemes.flatMap(({ id, scheme }): [string, SecuritySchemeDeclaration][] =>
+      scheme.declaration === undefined ? [] : [[id, scheme.declaration]],
+    );
+    return { schemes: new Map(declared), requirements: policy.published };
+  }
+
+  /** How denials are presented, with the defaults filled in. */
+  get denials(): Required<DenialPresentation> {
+    return this.#options.denials as Required<DenialPresentation>;
+  }
+
+  /** As configured; see {@link AgentSecurityOptions.agentCardUrl}. */
+  get agentCardUrl(): string | undefined {
+    return this.#options.agentCardUrl;
+  }
+
+  /** The names of the headers in which callers send secrets, in lower case. */
+  get secretHeaders(): ReadonlySet<string> {
+    this.#secretHeaders ??= secretHeaders(this.#schemes);
+    return this.#secretHeaders;
+  }
+
+  #frozenPolicy(): Policy {
+    this.#policy ??= compilePolicy({
+      schemes: this.#schemes,
+      requirements: this.#requirements,
+      allowAnonymous: this.#options.allowAnonymous ?? false,
+      realm: this.#options.realm ?? 'a2a',
+      verificationTimeout: this.#options.verificationTimeout as number,
+    });
+    return this.#policy;
+  }
+
+  #denyUnauthenticated(): Denied {
+    const evaluation = { request: undefined, outcomes: [], durationMs: undefined };
+    return new Denied(denial(this.#frozenPolicy(), 'missing_credential', []), evaluation);
+  }
+
+  #assertOpen(method: string): void {
+    if (this.#policy === undefined) return;
+    throw configurationError(
+      'FROZEN',
+      `${method} was called after this AgentSecurity was first used. Register everything before creating handlers from it.`,
+    );
+  }
+}
+
+/** The extended card always needs an authenticated caller (A2A 1.0 §13.3), also on an agent that is open to everyone. */
+function requireCallerForExtendedCard(policy: Policy, decision: Decision, operation: Operation): Decision {
+  if (operation !== 'GetExtendedAgentCard' || !decision.granted || decision.principals.size > 0) return decision;
+  const evaluation = Granted.evaluation(decision);
+  return new Denied(denial(policy, 'missing_credential', evaluation.outcomes), evaluation);
+}

@@ -1,0 +1,90 @@
+import diagnosticsChannel from 'node:diagnostics_channel';
+
+import type { Decision, DenialReason, SchemeOutcome } from './decision.js';
+import { Denied, Granted } from './decision.js';
+import type { Operation } from './operation.js';
+import type { RegisteredScheme } from './policy.js';
+
+/** The name of the `diagnostics_channel` on which every decision of the process is published. */
+export const DECISION_CHANNEL = 'a2a-auth.decision';
+
+/** Answers "why was this caller refused", and holds no secret. */
+export interface DecisionEvent {
+  /** Milliseconds since the epoch. */
+  readonly time: number;
+  readonly operation: Operation;
+  /** `JSONRPC`, `HTTP+JSON` or `GRPC`. */
+  readonly binding: string;
+  readonly granted: boolean;
+  readonly reason: DenialReason | undefined;
+  readonly missingScopes: readonly string[];
+  /** The primary principal of a grant. */
+  readonly principalId: string | undefined;
+  /** What became of every scheme that a requirement names, in the order of registration. */
+  readonly schemes: readonly SchemeReport[];
+  readonly remoteAddress: string | undefined;
+  /** What authentication took, in milliseconds. */
+  readonly durationMs: number | undefined;
+}
+
+/** One scheme's part in a decision. */
+export interface SchemeReport {
+  readonly schemeId: string;
+  readonly outcome: SchemeOutcome['status'];
+  /** With `refused`. */
+  readonly reason: string | undefined;
+  /** Which claim, which key, which error: for the operator alone. */
+  readonly detail: string | undefined;
+  /** Who the credential belongs to, also when the call was not permitted. */
+  readonly principalId: string | undefined;
+}
+
+export type DecisionListener = (event: DecisionEvent) => void;
+
+const channel = diagnosticsChannel.channel(DECISION_CHANNEL);
+
+/** Events are made only when somebody listens. */
+export function hasDecisionListeners(listener: DecisionListener | undefined): boolean {
+  return listener !== undefined || channel.hasSubscribers;
+}
+
+/** Tells the hook and the channel. A hook that throws is reported as a process warning and changes no decision. */
+export function publishDecision(
+  decision: Decision,
+  call: { readonly operation: Operation; readonly binding: string },
+  schemes: readonly RegisteredScheme[],
+  listener: DecisionListener | undefined,
+): void {
+  if (!hasDecisionListeners(listener)) return;
+  const evaluation = decision.granted ? Granted.evaluation(decision) : Denied.evaluation(decision);
+  const event: DecisionEvent = Object.freeze({
+    time: Date.now(),
+    operation: call.operation,
+    binding: call.binding,
+    granted: decision.granted,
+    reason: decision.granted ? undefined : decision.reason,
+    missingScopes: decision.granted ? [] : decision.missingScopes,
+    principalId: decision.granted ? decision.principal.id : undefined,
+    schemes: schemes.map(({ id }, position) => reportOf(id, evaluation.outcomes[position])),
+    remoteAddress: evaluation.request?.remoteAddress,
+    durationMs: evaluation.durationMs,
+  });
+  channel.publish(event);
+  try {
+    listener?.(event);
+  } catch (error) {
+    process.emitWarning(`onDecision threw: ${error instanceof Error ? error.message : String(error)}`, {
+      code: 'A2A_AUTH_ON_DECISION',
+    });
+  }
+}
+
+function reportOf(schemeId: string, outcome: SchemeOutcome = { status: 'absent' }): SchemeReport {
+  return {
+    schemeId,
+    outcome: outcome.status,
+    reason: 'reason' in outcome ? outcome.reason : undefined,
+    detail: 'detail' in outcome ? outcome.detail : undefined,
+    principalId: 'principal' in outcome ? outcome.principal?.id : undefined,
+  };
+}

@@ -1,0 +1,115 @@
+import type { AuthRequest } from './auth-request.js';
+import type { SecurityRequirementDeclaration } from './card/declaration.js';
+import type { Challenge } from './challenge.js';
+import type { Principal } from './principal.js';
+
+/** The one outcome of authenticating a request. */
+export type Decision = Granted | Denied;
+
+/**
+ * Why a request is denied, from the nearest to a grant to the farthest:
+ * - `not_permitted`: the credentials are genuine, but do not allow this call
+ * - `insufficient_scope`: all credentials are genuine, but scopes lack
+ * - `too_many_attempts`, `unavailable`: a verifier would not, or could not, tell
+ * - `invalid_credential`: a credential is malformed, wrong, expired or revoked
+ * - `missing_credential`: no alternative is complete
+ */
+export type DenialReason =
+  | 'not_permitted'
+  | 'insufficient_scope'
+  | 'too_many_attempts'
+  | 'unavailable'
+  | 'invalid_credential'
+  | 'missing_credential';
+
+/** How a request came to its decision: kept for the audit event, and out of every serialisation. */
+export interface Evaluation {
+  /** Undefined when a call reached the agent without passing a binding. */
+  readonly request: AuthRequest | undefined;
+  /** What became of each scheme that a requirement names, in the order of registration. */
+  readonly outcomes: readonly SchemeOutcome[];
+  /** Milliseconds, measured only when somebody listens for decisions. */
+  readonly durationMs: number | undefined;
+}
+
+/** What became of one scheme. */
+export type SchemeOutcome =
+  | { readonly status: 'absent' }
+  /** A credential was there, but the requirements were decided without it. */
+  | { readonly status: 'not_verified' }
+  | { readonly status: 'malformed'; readonly detail: string }
+  | {
+      readonly status: 'refused';
+      readonly reason: 'invalid' | 'expired' | 'revoked' | 'not_permitted';
+      readonly detail: string;
+      readonly principal: Principal | undefined;
+    }
+  | {
+      readonly status: 'unavailable' | 'too_many_attempts';
+      readonly detail: string;
+      readonly retryAfter: number;
+    }
+  | { readonly status: 'verified'; readonly principal: Principal };
+
+/** The caller may go on. */
+export class Granted {
+  readonly granted = true;
+  /** The principal of the scheme registered first among those of the alternative that was met. */
+  readonly principal: Principal;
+  /** The principals of that alternative by scheme id, in the order of registration; empty for the anonymous caller. */
+  readonly principals: ReadonlyMap<string, Principal>;
+  readonly #credentials: ReadonlyMap<string, unknown>;
+  readonly #evaluation: Evaluation;
+
+  constructor(
+    principal: Principal,
+    principals: ReadonlyMap<string, Principal>,
+    credentials: ReadonlyMap<string, unknown>,
+    evaluation: Evaluation,
+  ) {
+    this.principal = principal;
+    this.principals = principals;
+    this.#credentials = credentials;
+    this.#evaluation = evaluation;
+  }
+
+  /** Private fields keep credentials out of JSON, logs and `util.inspect`. */
+  static credential(granted: Granted, schemeId: string): unknown {
+    return granted.#credentials.get(schemeId);
+  }
+
+  static evaluation(granted: Granted): Evaluation {
+    return granted.#evaluation;
+  }
+}
+
+/** The caller may not go on. */
+export class Denied {
+  readonly granted = false;
+  readonly reason: DenialReason;
+  /** One for each distinct scheme that could have helped. */
+  readonly challenges: readonly Challenge[];
+  /** The alternatives of which the caller met none, as the card publishes them. */
+  readonly alternatives: readonly SecurityRequirementDeclaration[];
+  /** With `insufficient_scope`: what lacks, of the alternative that lacks least. */
+  readonly missingScopes: readonly string[];
+  /** Seconds; with `unavailable` and `too_many_attempts`. */
+  readonly retryAfter: number | undefined;
+  readonly #evaluation: Evaluation;
+
+  constructor(
+    denial: Pick<Denied, 'reason' | 'challenges' | 'alternatives' | 'missingScopes' | 'retryAfter'>,
+    evaluation: Evaluation,
+  ) {
+    this.reason = denial.reason;
+    this.challenges = denial.challenges;
+    this.alternatives = denial.alternatives;
+    this.missingScopes = denial.missingScopes;
+    this.retryAfter = denial.retryAfter;
+    this.#evaluation = evaluation;
+  }
+
+  static evaluation(denied: Denied): Evaluation {
+    return denied.#evaluation;
+  }
+}

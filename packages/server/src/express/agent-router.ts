@@ -1,0 +1,70 @@
+import { A2A_VERSION_HEADER, AGENT_CARD_PATH } from '@a2a-js/sdk';
+import type { A2ARequestHandler } from '@a2a-js/sdk/server';
+import { jsonRpcHandler, restHandler } from '@a2a-js/sdk/server/express';
+import { Router, type ErrorRequestHandler } from 'express';
+
+import type { AgentSecurity } from '../agent-security.js';
+import { httpJsonCall, jsonRpcCall, type HttpBinding } from '../http/call.js';
+import { agentCardRoute } from './agent-card-route.js';
+import { authenticate, bodyErrorResponse, send } from './authenticate.js';
+import { contextBuilder, userBuilder } from './user-builder.js';
+
+export interface AgentRouterOptions {
+  readonly security: AgentSecurity<string>;
+  /** The SDK's request handler; it is protected here. */
+  readonly requestHandler: A2ARequestHandler;
+  /** Where JSON-RPC is mounted. Default `/a2a/jsonrpc`. */
+  readonly jsonRpcPath?: string;
+  /** Where HTTP+JSON is mounted. Default `/a2a/rest`. */
+  readonly httpJsonPath?: string;
+  /** The largest body, in bytes or as `bytes` reads it (`'1mb'`). Default `'100kb'`, as the SDK's. */
+  readonly bodyLimit?: number | string;
+  /** Seconds for which clients and proxies may keep the card. Default 3600. */
+  readonly cardMaxAge?: number;
+}
+
+/**
+ * A whole agent: the card at its well-known path, JSON-RPC and HTTP+JSON, each in protocol 1.0 and 0.3, all behind the
+ * same security. Which versions are answered is what the card's `supportedInterfaces` say.
+ *
+ * ```ts
+ * app.use(agentRouter({ security, requestHandler }));
+ * ```
+ *
+ * @throws {ConfigurationError} when the security is configured wrongly
+ */
+export function agentRouter(options: AgentRouterOptions): Router {
+  const { security, jsonRpcPath = '/a2a/jsonrpc', httpJsonPath = '/a2a/rest', bodyLimit, cardMaxAge } = options;
+  const requestHandler = security.protect(options.requestHandler);
+  const sdkOptions = {
+    requestHandler,
+    userBuilder,
+    contextBuilder: contextBuilder(security),
+    legacyCompat: { enabled: true },
+  };
+  const gate = (binding: HttpBinding) =>
+    authenticate({ security, requestHandler, binding, ...(bodyLimit === undefined ? {} : { bodyLimit }) });
+
+  const router = Router();
+  router.use(
+    `/${AGENT_CARD_PATH}`,
+    agentCardRoute({ security, requestHandler, ...(cardMaxAge === undefined ? {} : { maxAge: cardMaxAge }) }),
+  );
+  router.use(jsonRpcPath, gate('JSONRPC'), jsonRpcHandler(sdkOptions), badRequestHandler('JSONRPC'));
+  router.use(httpJsonPath, gate('HTTP+JSON'), restHandler(sdkOptions), badRequestHandler('HTTP+JSON'));
+  return router;
+}
+
+/** What Express itself refuses, such as a path that cannot be decoded, in the shape of the binding. */
+function badRequestHandler(binding: HttpBinding): ErrorRequestHandler {
+  return (error: { status?: unknown }, req, res, next) => {
+    if (res.headersSent || typeof error.status !== 'number' || error.status < 400 || error.status >= 500) {
+      next(error);
+      return;
+    }
+    const version = req.get(A2A_VERSION_HEADER);
+    const call =
+      binding === 'JSONRPC' ? jsonRpcCall(undefined, version) : httpJsonCall(req.method, req.path, undefined, version);
+    send(res, bodyErrorResponse(call, error));
+  };
+}

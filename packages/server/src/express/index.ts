@@ -1,0 +1,4 @@
+export { agentCardRoute, type AgentCardRouteOptions } from './agent-card-route.js';
+export { agentRouter, type AgentRouterOptions } from './agent-router.js';
+export { authenticate, type AuthenticateOptions } from './authenticate.js';
+export { contextBuilder, userBuilder } from './user-builder.js';

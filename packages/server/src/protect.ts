@@ -1,0 +1,127 @@
+import type { AgentCard, SendMessageRequest } from '@a2a-js/sdk';
+import { RestRequestMalformedError } from '@a2a-js/sdk/errors';
+import type { A2ARequestHandler, ServerCallContext } from '@a2a-js/sdk/server';
+
+import { authRequiredTask } from './auth-required-task.js';
+import { CallerUser } from './caller.js';
+import type { Decision, Denied } from './decision.js';
+
+/** What protecting a request handler needs of an `AgentSecurity`. */
+export interface Protection {
+  /** Undefined unless this very `AgentSecurity` made and concluded the decision. */
+  recognise(decision: Decision | undefined): Decision | undefined;
+  /** The denial of a call that nobody authenticated. */
+  denyUnauthenticated(): Denied;
+  publish(card: AgentCard): AgentCard;
+  readonly agentCardUrl: string | undefined;
+  readonly denials: { readonly messages: 'task' | 'http' };
+}
+
+/**
+ * A denied call reached the agent by a binding that does not present denials itself. The SDK writes it as HTTP 401 or
+ * as a JSON-RPC error.
+ */
+export class UnauthenticatedCall extends RestRequestMalformedError {
+  readonly code = 'UNAUTHENTICATED_CALL';
+
+  constructor() {
+    super({ message: 'Authentication is required.', statusCode: 401 });
+  }
+}
+
+/**
+ * The last gate before the agent: lets only calls through that carry a grant, answers the denied message operations
+ * with an auth-required task, and refuses the rest. Methods that a later SDK may add are not passed on.
+ */
+export function protectRequestHandler(protection: Protection, handler: A2ARequestHandler): A2ARequestHandler {
+  function decisionOf(context: ServerCallContext): Decision {
+    return protection.recognise(CallerUser.decisionOf(context.user)) ?? protection.denyUnauthenticated();
+  }
+
+  function assertGranted(context: ServerCallContext): void {
+    if (!decisionOf(context).granted) throw new UnauthenticatedCall();
+  }
+
+  async function deniedTask(denied: Denied, params: SendMessageRequest) {
+    if (protection.denials.messages === 'http') throw new UnauthenticatedCall();
+    return authRequiredTask(denied, {
+      contextId: params.message?.contextId || undefined,
+      agentCardUrl: agentCardUrl(protection, await handler.getAgentCard()),
+    });
+  }
+
+  // The SDK asks for the card with every request, so a card object is compared with what we publish only once.
+  let latest: { from: AgentCard; published: AgentCard } | undefined;
+  function publishOnce(card: AgentCard): AgentCard {
+    if (latest?.from !== card) latest = { from: card, published: protection.publish(card) };
+    const { securitySchemes, securityRequirements } = latest.published;
+    return { ...card, securitySchemes, securityRequirements };
+  }
+
+  return {
+    async getAgentCard() {
+      return publishOnce(await handler.getAgentCard());
+    },
+    async getAuthenticatedExtendedAgentCard(params, context) {
+      const decision = decisionOf(context);
+      if (!decision.granted || decision.principals.size === 0) throw new UnauthenticatedCall();
+      return protection.publish(await handler.getAuthenticatedExtendedAgentCard(params, context));
+    },
+    async sendMessage(params, context) {
+      const decision = decisionOf(context);
+      return decision.granted ? handler.sendMessage(params, context) : deniedTask(decision, params);
+    },
+    async *sendMessageStream(params, context) {
+      const decision = decisionOf(context);
+      if (decision.granted) {
+        yield* handler.sendMessageStream(params, context);
+      } else {
+        yield { payload: { $case: 'task', value: await deniedTask(decision, params) } };
+      }
+    },
+    async getTask(params, context) {
+      assertGranted(context);
+      return handler.getTask(params, context);
+    },
+    async listTasks(params, context) {
+      assertGranted(context);
+      return handler.listTasks(params, context);
+    },
+    async cancelTask(params, context) {
+      assertGranted(context);
+      return handler.cancelTask(params, context);
+    },
+    async *resubscribe(params, context) {
+      assertGranted(context);
+      yield* handler.resubscribe(params, context);
+    },
+    async createTaskPushNotificationConfig(params, context) {
+      assertGranted(context);
+      return handler.createTaskPushNotificationConfig(params, context);
+    },
+    async getTaskPushNotificationConfig(params, context) {
+      assertGranted(context);
+      return handler.getTaskPushNotificationConfig(params, context);
+    },
+    async listTaskPushNotificationConfigs(params, context) {
+      assertGranted(context);
+      return handler.listTaskPushNotificationConfigs(params, context);
+    },
+    async deleteTaskPushNotificationConfig(params, context) {
+      assertGranted(context);
+      return handler.deleteTaskPushNotificationConfig(params, context);
+    },
+  };
+}
+
+/** Where the agent card is: as configured, or at the well-known path of the origin of the card's first interface. */
+export function agentCardUrl(
+  { agentCardUrl }: Pick<Protection, 'agentCardUrl'>,
+  card: AgentCard,
+): string | undefined {
+  if (agentCardUrl !== undefined) return agentCardUrl;
+  const [first] = card.supportedInterfaces;
+  return first !== undefined && URL.canParse(first.url)
+    ? new URL('/.well-known/agent-card.json', first.url).href
+    : undefined;
+}

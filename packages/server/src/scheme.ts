@@ -1,0 +1,88 @@
+import type { AuthRequest } from './auth-request.js';
+import type { SecuritySchemeDeclaration } from './card/declaration.js';
+import type { Challenge } from './challenge.js';
+import type { PrincipalClaims } from './principal.js';
+
+/**
+ * The plug-in contract. A security scheme knows where its credential is, whether it is good, and how to ask for it; it
+ * knows nothing of bindings, requirements, or other schemes. Every built-in scheme uses this contract and no other way.
+ *
+ * The engine calls `extract` once a request and `verify` at most once a request. It treats whatever it does not
+ * understand as a denial: an exception, a verification of another shape, a promise that does not settle.
+ */
+export interface SecurityScheme<Credential = unknown> {
+  /**
+   * What the Agent Card says of this scheme, from which the 1.0 and the 0.3 form are rendered. Left out: the scheme is
+   * not published (development only).
+   */
+  readonly declaration?: SecuritySchemeDeclaration | undefined;
+
+  /**
+   * The scopes a requirement may ask of this scheme. Left out: the scheme cannot tell beforehand, and a requirement
+   * may ask for any.
+   */
+  readonly scopes?: readonly string[] | undefined;
+
+  /**
+   * Finds this scheme's credential. Synchronous, without I/O, and without judging whether the credential is good.
+   *
+   * @returns the credential, or undefined when the request carries none for this scheme
+   * @throws {MalformedCredential} when there is something in its place that is no single well-formed credential
+   */
+  extract(request: AuthRequest): Credential | undefined;
+
+  /**
+   * Proves the credential. Resolves also when it is not good; throws only when it cannot tell.
+   *
+   * @throws {VerifierUnavailable} the question cannot be answered now: 503
+   * @throws {TooManyAttempts} the question will not be answered now: 429
+   */
+  verify(credential: Credential, context: VerifyContext): Verification | Promise<Verification>;
+
+  /**
+   * This scheme's part of WWW-Authenticate (RFC 9110 §11.6.1). Left out: a generic challenge made from the
+   * declaration.
+   */
+  challenge?(denial: SchemeDenial): Challenge | readonly Challenge[];
+}
+
+/** What `verify` may want to know besides the credential. */
+export interface VerifyContext {
+  /** The id under which the scheme was registered. */
+  readonly schemeId: string;
+  readonly request: AuthRequest;
+}
+
+/** What a scheme found out about a credential. */
+export type Verification =
+  | {
+      readonly verified: true;
+      readonly principal: PrincipalClaims;
+      /** The scopes the credential carries. Left out: none. */
+      readonly scopes?: readonly string[] | undefined;
+    }
+  | {
+      readonly verified: false;
+      /**
+       * Why not. `not_permitted` says that the credential is genuine but does not allow this call (403); every other
+       * reason is a credential to be replaced (401).
+       */
+      readonly reason: RefusalReason;
+      /** For the audit event, never for the caller. Must not hold the credential. */
+      readonly detail: string;
+      /** With `not_permitted`: who it was, for the audit event. */
+      readonly principal?: PrincipalClaims | undefined;
+    };
+
+export type RefusalReason = 'invalid' | 'expired' | 'revoked' | 'not_permitted';
+
+/** Why a scheme is asked for a challenge. */
+export interface SchemeDenial {
+  readonly schemeId: string;
+  /** What was wrong with this scheme's part of the request. */
+  readonly reason: 'missing' | 'malformed' | 'invalid' | 'insufficient_scope' | 'not_permitted';
+  /** The scopes that a requirement asks of this scheme. */
+  readonly requiredScopes: readonly string[];
+  /** The protection space (RFC 9110 §11.5) of the agent. */
+  readonly realm: string;
+}

@@ -1,0 +1,280 @@
+import { createHmac, createSecretKey, randomBytes, type KeyObject } from 'node:crypto';
+
+import type { AuthRequest } from '../auth-request.js';
+import type { ApiKeyDeclaration } from '../card/declaration.js';
+import { ConfigurationError, configurationError, MalformedCredential, VerifierUnavailable } from '../errors.js';
+import { toEpochMilliseconds } from '../principal.js';
+import type { SecurityScheme, Verification } from '../scheme.js';
+import { verifyWith, type Validator } from '../validator.js';
+import { isMistypedApiKey } from './api-key-format.js';
+
+/** What is known about an API key besides the key. */
+export interface ApiKeyRecord {
+  /** Names the key in audit events, and its holder when there is no `owner`. Never the key itself. */
+  readonly id: string;
+  /** Whom the key belongs to: the principal's subject, so that all keys of one owner are one caller. */
+  readonly owner?: string | undefined;
+  /** The scopes the key carries. Left out: none. */
+  readonly scopes?: readonly string[] | undefined;
+  /** When the key ends: seconds since the epoch, or a Date. Left out: it does not. */
+  readonly expiresAt?: number | Date | undefined;
+  /** A revoked key is refused, and the audit event says so. */
+  readonly revoked?: boolean | undefined;
+}
+
+/** A key in the configuration: literally, or as the digest that {@link apiKeyDigest} makes of it. */
+export type ApiKeyEntry =
+  | (Omit<ApiKeyRecord, 'id'> & {
+      readonly key: string;
+      /** Default: a part of the key's digest, which is stable only under a given `secret`. */
+      readonly id?: string | undefined;
+    })
+  | (ApiKeyRecord & { readonly digest: string });
+
+/** Where keys are kept when they are not in the configuration. */
+export interface ApiKeyStore {
+  /**
+   * Finds a key by its digest: HMAC-SHA-256 under the scheme's `secret`, as lower-case hex. An exception counts as
+   * unavailable.
+   */
+  find(digest: string): ApiKeyRecord | undefined | null | Promise<ApiKeyRecord | undefined | null>;
+}
+
+export type ApiKeyOptions = {
+  /** Header names are matched without regard to case; query and cookie names are case-sensitive. */
+  readonly in: 'header' | 'query' | 'cookie';
+  readonly name: string;
+  /** Published. */
+  readonly description?: string;
+} & (
+  | {
+      /** The keys that are good now. To rotate, append the new key, deploy, and remove the old one. */
+      readonly keys: readonly (string | ApiKeyEntry)[];
+      /**
+       * The server secret under which keys are hashed, at least 32 bytes. Default: random, and new with every start. Needed
+       * with `digest` entries.
+       */
+      readonly secret?: string | Uint8Array;
+    }
+  | {
+      readonly store: ApiKeyStore;
+      /** The server secret under which the store's digests were made, at least 32 bytes. */
+      readonly secret: string | Uint8Array;
+      /** The scopes that requirements may ask for. Left out: any. */
+      readonly scopes?: readonly string[];
+    }
+  | {
+      readonly validator: Validator<string>;
+      /** The scopes that requirements may ask for. Left out: any. */
+      readonly scopes?: readonly string[];
+    }
+);
+
+/** Longer than any sensible key, short enough to hash without thought. */
+const MAX_KEY_LENGTH = 4096;
+const MIN_SECRET_BYTES = 32;
+const UNKNOWN_KEY: Verification = { verified: false, reason: 'invalid', detail: 'No such key is known.' };
+
+/**
+ * API keys in a header, the query or a cookie. Keys are kept only as HMAC-SHA-256 under a server secret and found by
+ * that digest, so that the look-up takes the same time for any number of keys and tells nothing about any of them.
+ *
+ * @throws {ConfigurationError} when there is no way to verify a key, or a key, the name or the secret is not usable
+ */
+export function apiKey(options: ApiKeyOptions): SecurityScheme<string> {
+  const declaration: ApiKeyDeclaration = {
+    type: 'apiKey',
+    in: options.in,
+    name: options.name,
+    description: options.description,
+  };
+  assertPlace(declaration);
+  const { verify, scopes } = verification(options);
+  return { declaration, scopes, extract: (request) => extractKey(request, declaration), verify };
+}
+
+/**
+ * The digest under which a key is stored and found: HMAC-SHA-256 as lower-case hex.
+ *
+ * @throws {ConfigurationError} `INVALID_OPTION` when the secret is shorter than 32 bytes
+ */
+export function apiKeyDigest(key: string, secret: string | Uint8Array): string {
+  return digestUnder(secretKey(secret), key);
+}
+
+function verification(options: ApiKeyOptions): Pick<SecurityScheme<string>, 'verify' | 'scopes'> {
+  const ways = ['keys', 'store', 'validator'].filter(
+    (way) => (options as unknown as Record<string, unknown>)[way] !== undefined,
+  );
+  if (ways.length !== 1) {
+    throw configurationError(
+      'INVALID_OPTION',
+      `The API key scheme "${options.name}" needs exactly one of keys, store and validator (given: ${ways.join(', ') || 'none'}): without one, nobody could tell a good key from a bad one.`,
+    );
+  }
+  if ('validator' in options) return { scopes: options.scopes, verify: verifyWith(options.validator) };
+  if ('store' in options) {
+    const secret = secretKey(options.secret);
+    return { scopes: options.scopes, verify: (key) => verifyFromStore(options.store, digestUnder(secret, key)) };
+  }
+  return verificationByList(options.name, options.keys, options.secret);
+}
+
+function verificationByList(
+  name: string,
+  entries: readonly (string | ApiKeyEntry)[],
+  givenSecret: string | Uint8Array | undefined,
+): Pick<SecurityScheme<string>, 'verify' | 'scopes'> {
+  if (!Array.isArray(entries) || entries.length === 0) {
+    throw configurationError(
+      'INVALID_OPTION',
+      `The API key scheme "${name}" has an empty list of keys, so no caller could ever meet it. Add a key; createApiKey() makes one.`,
+    );
+  }
+  const secret = givenSecret === undefined ? createSecretKey(randomBytes(MIN_SECRET_BYTES)) : secretKey(givenSecret);
+  const records = new Map<string, ApiKeyRecord>();
+  for (const [index, entry] of entries.entries()) {
+    const [digest, record] = hashEntry(`Key ${String(index + 1)} of the API key scheme "${name}"`, entry, {
+      secret,
+      secretGiven: givenSecret !== undefined,
+    });
+    if (records.has(digest)) {
+      throw configurationError(
+        'INVALID_OPTION',
+        `Key ${String(index + 1)} of the API key scheme "${name}" is in the list twice. Remove one of the two.`,
+      );
+    }
+    records.set(digest, record);
+  }
+  return {
+    scopes: [...new Set([...records.values()].flatMap((record) => record.scopes ?? []))],
+    verify: (key) => verifyRecord(records.get(digestUnder(secret, key))),
+  };
+}
+
+/** The entry without the literal key, which nothing refers to from here on. */
+function hashEntry(
+  culprit: string,
+  entry: string | ApiKeyEntry,
+  { secret, secretGiven }: { secret: KeyObject; secretGiven: boolean },
+): [digest: string, record: ApiKeyRecord] {
+  const given: ApiKeyEntry = typeof entry === 'string' ? { key: entry } : entry;
+  if ('digest' in given) {
+    if (!secretGiven || !/^[0-9a-f]{64}$/.test(given.digest)) {
+      throw configurationError(
+        'INVALID_OPTION',
+        `${culprit} is given as a digest, which must be what apiKeyDigest(key, secret) returns, together with the same secret.`,
+      );
+    }
+    return [given.digest, checkedRecord(culprit, given, given.id)];
+  }
+  if (typeof given.key !== 'string' || !isKey(given.key)) {
+    throw configurationError(
+      'INVALID_OPTION',
+      `${culprit} is not a string of 1 to ${String(MAX_KEY_LENGTH)} visible ASCII characters. Is an environment variable missing?`,
+    );
+  }
+  if (isMistypedApiKey(given.key)) {
+    throw configurationError(
+      'INVALID_OPTION',
+      `${culprit} has a wrong checksum: it was mistyped or cut. Copy it again.`,
+    );
+  }
+  const digest = digestUnder(secret, given.key);
+  return [digest, checkedRecord(culprit, given, given.id ?? `key-${digest.slice(0, 12)}`)];
+}
+
+function checkedRecord(culprit: string, record: Omit<ApiKeyRecord, 'id'>, id: string): ApiKeyRecord {
+  const { owner, scopes, expiresAt, revoked } = record;
+  try {
+    if (typeof id !== 'string' || id === '') throw new TypeError('The id must be a non-empty string.');
+    if (owner !== undefined && (typeof owner !== 'string' || owner === '')) {
+      throw new TypeError('The owner must be a non-empty string.');
+    }
+    if (scopes !== undefined && !(Array.isArray(scopes) && scopes.every((scope) => typeof scope === 'string'))) {
+      throw new TypeError('The scopes must be a list of strings.');
+    }
+    if (revoked !== undefined && typeof revoked !== 'boolean') throw new TypeError('revoked must be true or false.');
+    if (expiresAt !== undefined) toEpochMilliseconds(expiresAt);
+  } catch (error) {
+    throw configurationError('INVALID_OPTION', `${culprit} is not usable. ${(error as Error).message}`);
+  }
+  return { id, owner, scopes: scopes && [...scopes], expiresAt, revoked };
+}
+
+async function verifyFromStore(store: ApiKeyStore, digest: string): Promise<Verification> {
+  let record: ApiKeyRecord | undefined | null;
+  try {
+    record = await store.find(digest);
+  } catch (error) {
+    if (error instanceof ConfigurationError || error instanceof VerifierUnavailable) throw error;
+    throw new VerifierUnavailable('The API key store failed.', { cause: error });
+  }
+  return verifyRecord(record ?? undefined);
+}
+
+function verifyRecord(record: ApiKeyRecord | undefined): Verification {
+  if (record === undefined) return UNKNOWN_KEY;
+  const principal = {
+    subject: record.owner ?? record.id,
+    claims: { keyId: record.id },
+    expiresAt: record.expiresAt,
+  };
+  // A store written by hand may say "revoked" in any way it likes; only a plain no lets the key pass.
+  if (record.revoked !== undefined && record.revoked !== false) {
+    return { verified: false, reason: 'revoked', detail: `The key "${record.id}" is revoked.`, principal };
+  }
+  if (record.expiresAt !== undefined && toEpochMilliseconds(record.expiresAt) <= Date.now()) {
+    return { verified: false, reason: 'expired', detail: `The key "${record.id}" has ended.`, principal };
+  }
+  return { verified: true, principal, scopes: record.scopes };
+}
+
+function extractKey(request: AuthRequest, { in: place, name }: ApiKeyDeclaration): string | undefined {
+  const values = request[place](name);
+  if (place === 'header' && request.query(name).length > 0) {
+    throw new MalformedCredential(`The key belongs into the header ${name}, but is in the query.`);
+  }
+  const [value] = values;
+  if (value === undefined) return undefined;
+  if (values.length > 1) throw new MalformedCredential(`The ${place} ${name} is repeated.`);
+  if (!isKey(value)) throw new MalformedCredential(`The ${place} ${name} holds no well-formed key.`);
+  return value;
+}
+
+function isKey(value: string): boolean {
+  return value.length <= MAX_KEY_LENGTH && /^[\x21-\x7e]+$/.test(value);
+}
+
+function assertPlace({ in: place, name }: ApiKeyDeclaration): void {
+  if (!['header', 'query', 'cookie'].includes(place)) {
+    throw configurationError(
+      'INVALID_OPTION',
+      `An API key can be in 'header', 'query' or 'cookie', not in ${JSON.stringify(place)}.`,
+    );
+  }
+  // RFC 9110 §5.6.2 and RFC 6265 §4.1.1: header and cookie names are tokens.
+  const usable =
+    place === 'query' ? typeof name === 'string' && name !== '' : /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/.test(name);
+  if (!usable) {
+    throw configurationError(
+      'INVALID_OPTION',
+      `${JSON.stringify(name)} cannot be the name of the ${place} that holds an API key.`,
+    );
+  }
+}
+
+function secretKey(secret: string | Uint8Array): KeyObject {
+  const bytes = typeof secret === 'string' ? Buffer.from(secret, 'utf8') : secret;
+  if (!(bytes instanceof Uint8Array) || bytes.byteLength < MIN_SECRET_BYTES) {
+    throw configurationError(
+      'INVALID_OPTION',
+      `The secret under which API keys are hashed must be at least ${String(MIN_SECRET_BYTES)} random bytes.`,
+    );
+  }
+  return createSecretKey(bytes);
+}
+
+function digestUnder(secret: KeyObject, key: string): string {
+  return createHmac('sha256', secret).update(key).digest('hex');
+}
