@@ -1,9 +1,11 @@
 import { randomUUID } from 'node:crypto';
 
 import { Role, taskStateToJSON, type Message } from '@a2a-js/sdk';
+import type { AuthorizationServer, Client } from '@a2a-auth/example-authorization-server';
 import { ClientFactory, JsonRpcTransportFactory } from '@a2a-js/sdk/client';
 
 import { textOf } from './agent.js';
+import { startDeviceFlow } from './oauth-clients.js';
 import type { Alternative } from './security.js';
 
 const question: Message = {
@@ -40,12 +42,27 @@ async function ask(baseUrl: string, headers: Readonly<Record<string, string>>): 
   return `${taskStateToJSON(status?.state ?? 0)}: ${status?.message === undefined ? '' : textOf(status.message)}`;
 }
 
-/** Lets the official client through a denied call and one call for each alternative. */
-export async function runDemo(baseUrl: string, alternatives: readonly Alternative[]): Promise<void> {
-  console.log('The official client, without credentials:');
-  console.log(`  ${await ask(baseUrl, {})}`);
-  for (const { name, headers } of alternatives) {
+/** Lets the official client ask the agent with each of these credentials. */
+export async function runDemo(baseUrl: string, attempts: readonly Alternative[]): Promise<void> {
+  for (const { name, headers } of attempts) {
     console.log(`The official client, with ${name}:`);
     console.log(`  ${await ask(baseUrl, headers)}`);
+  }
+}
+
+/** Asks a person to log in with a browser, and lets the official client ask the agent in that person's name. */
+export async function runDeviceFlowDemo(
+  baseUrl: string,
+  authorizationServer: AuthorizationServer,
+  client: Client,
+  resource: string,
+): Promise<void> {
+  const { userCode, verificationUri, token } = await startDeviceFlow(authorizationServer, client, resource);
+  console.log(`\nTo call the agent as a person, open ${verificationUri}`);
+  console.log(`and confirm the code ${userCode}; any name and password will do. Stop with Ctrl+C.`);
+  try {
+    await runDemo(baseUrl, [{ name: 'your token', headers: { Authorization: `Bearer ${await token}` } }]);
+  } catch (error) {
+    console.log(`Nobody logged in (${error instanceof Error ? error.message : String(error)}); the agent goes on.`);
   }
 }

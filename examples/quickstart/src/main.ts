@@ -1,23 +1,44 @@
+import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer, type Server } from 'node:http';
 import { setTimeout as wait } from 'node:timers/promises';
 
+import { startAuthorizationServer } from '@a2a-auth/example-authorization-server';
 import { agentRouter } from '@a2a-auth/server/express';
 import express from 'express';
 
 import { createRequestHandler } from './agent.js';
-import { runDemo } from './demo.js';
-import { createSecurity, type Alternative } from './security.js';
+import { runDemo, runDeviceFlowDemo } from './demo.js';
+import { clientCredentialsToken, createClients } from './oauth-clients.js';
+import { createSecurity, scopes, type Alternative } from './security.js';
 
 /** What a stream that is still open at SIGTERM has, to come to its end. */
 const DRAIN_MS = 10_000;
+const TOKEN_TTL_SECONDS = 12 * 3600;
+
+// The authorization server's notices go to standard output, which belongs to what this program says.
+console.info = console.error;
 
 const port = Number(process.env['PORT'] ?? 41_241);
 const baseUrl = `http://localhost:${String(port)}`;
-const endpoints = { JSONRPC: `${baseUrl}/a2a/jsonrpc`, 'HTTP+JSON': `${baseUrl}/a2a/rest` };
+const resource = `${baseUrl}/a2a`;
+const endpoints = { JSONRPC: `${resource}/jsonrpc`, 'HTTP+JSON': `${resource}/rest` };
 const cardUrl = `${baseUrl}/.well-known/agent-card.json`;
 
-const { security, alternatives } = await createSecurity(baseUrl);
+const clients = createClients(() => randomBytes(24).toString('base64url'));
+const authorizationServer = await startAuthorizationServer({
+  port: port + 1,
+  resource,
+  scopes: Object.keys(scopes),
+  clients: Object.values(clients),
+  accessTokenTtl: TOKEN_TTL_SECONDS,
+});
+const { security, alternatives } = await createSecurity({ resource, issuer: authorizationServer.issuer });
+const serviceToken = await clientCredentialsToken(authorizationServer, clients.orchestrator, resource);
+const allAlternatives = [
+  ...alternatives,
+  { name: 'service', headers: { Authorization: `Bearer ${serviceToken}` } },
+];
 
 const app = express();
 app.disable('x-powered-by');
@@ -25,16 +46,28 @@ app.use(agentRouter({ security, requestHandler: createRequestHandler(endpoints) 
 
 const server = createServer(app).listen(port);
 await once(server, 'listening');
-stopOnSignal(server);
+stopOnSignal([server, authorizationServer.server]);
 
 if (process.argv.includes('--json')) {
-  console.log(JSON.stringify({ cardUrl, endpoints, alternatives }));
+  console.log(
+    JSON.stringify({
+      cardUrl,
+      endpoints,
+      alternatives: allAlternatives,
+      authorizationServer: { issuer: authorizationServer.issuer, resource, clients: Object.values(clients) },
+    }),
+  );
 } else {
   console.log(`The agent card: ${cardUrl}\n`);
   console.log(`A denied call:\n${curl({})}\n`);
   console.log(`A granted call:\n${curl(alternatives[0].headers)}\n`);
-  await runDemo(baseUrl, alternatives);
-  console.log('\nStop with Ctrl+C.');
+  const monitorToken = await clientCredentialsToken(authorizationServer, clients.monitor, resource);
+  await runDemo(baseUrl, [
+    { name: 'no credentials', headers: {} },
+    ...allAlternatives,
+    { name: 'a token that lacks a scope', headers: { Authorization: `Bearer ${monitorToken}` } },
+  ]);
+  await runDeviceFlowDemo(baseUrl, authorizationServer, clients.terminal, resource);
 }
 
 function curl(headers: Alternative['headers']): string {
@@ -50,22 +83,18 @@ function curl(headers: Alternative['headers']): string {
 }
 
 /** Takes no new calls, lets open streams come to their end, and leaves. */
-function stopOnSignal(server: Server): void {
-  let stopping = false;
-  const stop = () => {
-    if (stopping) return;
-    stopping = true;
+function stopOnSignal(servers: readonly Server[]): void {
+  const stop = async () => {
+    const closed = servers.map((running) => once(running, 'close'));
+    for (const running of servers) running.close();
+    // A connection becomes idle when its stream has ended.
     const idle = setInterval(() => {
-      server.closeIdleConnections();
+      for (const running of servers) running.closeIdleConnections();
     }, 100);
-    server.close(() => {
-      clearInterval(idle);
-      process.exit(0);
-    });
-    void wait(DRAIN_MS).then(() => {
-      server.closeAllConnections();
-    });
+    await Promise.race([Promise.all(closed), wait(DRAIN_MS)]);
+    clearInterval(idle);
+    process.exit(0);
   };
-  process.once('SIGTERM', stop);
-  process.once('SIGINT', stop);
+  process.once('SIGTERM', () => void stop());
+  process.once('SIGINT', () => void stop());
 }

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 
-import { AgentSecurity, apiKey, createApiKey, httpBearer, jwt } from '@a2a-auth/server';
+import { AgentSecurity, apiKey, createApiKey, httpBearer, jwt, oauth2FromIssuer } from '@a2a-auth/server';
 import { SignJWT } from 'jose';
 
 /** Everything a caller may present to meet one requirement. */
@@ -9,24 +9,37 @@ export interface Alternative {
   readonly headers: Readonly<Record<string, string>>;
 }
 
+/** The scopes of this agent, with what the card says about them. */
+export const scopes = {
+  'agent:ask': 'Ask the agent who one is.',
+  'agent:status': 'See whether the agent is there; not enough to ask it anything.',
+} as const;
+
 /**
- * The quickstart's security: a partner's API key, OR a tenant's API key together with a user's token. All secrets are
- * made anew with every start.
+ * The quickstart's security: a partner's API key, OR a tenant's API key together with a user's token, OR an access token
+ * of the authorization server, had by a service or by a person. All secrets are made anew with every start.
  */
-export async function createSecurity(agentUrl: string) {
+export async function createSecurity({ resource, issuer }: { resource: string; issuer: string }) {
   const partnerKey = createApiKey('partner');
   const tenantKey = createApiKey('tenant');
   const tokenSecret = randomBytes(32);
-  const issuer = 'https://users.example';
+  const tokenIssuer = 'https://users.example';
 
-  const security = new AgentSecurity()
+  const oauth = await oauth2FromIssuer({
+    issuer,
+    flows: ['clientCredentials', 'deviceCode'],
+    scopes,
+    audience: resource,
+  });
+
+  const security = new AgentSecurity({ resource })
     // Registered before the tenant's key, so that the user is the primary principal, by whom tasks are scoped.
     .addSecurityScheme(
       'userToken',
       httpBearer({
         bearerFormat: 'JWT',
         description: 'Who the user is: a signed JWT.',
-        verifier: jwt({ issuer, audience: agentUrl, secret: tokenSecret }),
+        verifier: jwt({ issuer: tokenIssuer, audience: resource, secret: tokenSecret }),
       }),
     )
     .addSecurityScheme(
@@ -47,13 +60,17 @@ export async function createSecurity(agentUrl: string) {
         keys: [{ key: partnerKey, id: 'partner-key-1', owner: 'example-partner' }],
       }),
     )
+    .addSecurityScheme('service', oauth.clientCredentials)
+    .addSecurityScheme('person', oauth.deviceCode)
     .addSecurityRequirement({ partnerKey: [] })
-    .addSecurityRequirement({ tenantKey: [], userToken: [] });
+    .addSecurityRequirement({ tenantKey: [], userToken: [] })
+    .addSecurityRequirement({ service: ['agent:ask'] })
+    .addSecurityRequirement({ person: ['agent:ask'] });
 
   const token = await new SignJWT({ name: 'Ada' })
     .setProtectedHeader({ alg: 'HS256', typ: 'at+jwt' })
-    .setIssuer(issuer)
-    .setAudience(agentUrl)
+    .setIssuer(tokenIssuer)
+    .setAudience(resource)
     .setSubject('ada')
     .setIssuedAt()
     .setExpirationTime('12h')

@@ -4,14 +4,16 @@ import type { A2ARequestHandler } from '@a2a-js/sdk/server';
 import type { AuthRequest } from './auth-request.js';
 import type { SecurityRequirementDeclaration, SecuritySchemeDeclaration } from './card/declaration.js';
 import { publishSecurity, type PublishedSecurity } from './card/publish.js';
-import { compilePolicy, secretHeaders } from './configuration.js';
+import { compilePolicy, secretHeaders, type RegisteredRequirement } from './configuration.js';
 import { Denied, Granted, type Decision } from './decision.js';
 import { hasDecisionListeners, publishDecision, type DecisionListener } from './decision-event.js';
 import { configurationError } from './errors.js';
 import type { Operation } from './operation.js';
-import { decide, denial, type Policy, type RegisteredScheme } from './policy.js';
+import { denialOf } from './denial.js';
+import { decide, type Policy, type RegisteredScheme } from './policy.js';
 import { protectRequestHandler } from './protect.js';
-import type { SecurityScheme } from './scheme.js';
+import { protectedResourceMetadata, type ProtectedResourceMetadata } from './protected-resource.js';
+import type { SecurityScheme, StepUp } from './scheme.js';
 
 export interface AgentSecurityOptions {
   /**
@@ -32,6 +34,12 @@ export interface AgentSecurityOptions {
    * interface.
    */
   readonly agentCardUrl?: string;
+  /**
+   * The URL by which clients name this agent when they ask for a token (RFC 8707), usually also the audience of its
+   * tokens. Given, its protected resource metadata is published (RFC 9728) and named in challenges, and DPoP proofs are
+   * checked against its origin instead of the Host header.
+   */
+  readonly resource?: string;
 }
 
 export interface DenialPresentation {
@@ -46,6 +54,9 @@ export interface DenialPresentation {
    */
   readonly others?: 'http' | 'jsonrpc';
 }
+
+/** Node's timers hold no more, and would fire at once. */
+const MAX_TIMEOUT = 2 ** 31 - 1;
 
 /**
  * The security of one agent: register schemes and requirements once, and they are published on its card and enforced
@@ -63,7 +74,7 @@ export interface DenialPresentation {
 export class AgentSecurity<Ids extends string = never> {
   readonly #options: AgentSecurityOptions;
   readonly #schemes: RegisteredScheme[] = [];
-  readonly #requirements: SecurityRequirementDeclaration[] = [];
+  readonly #requirements: RegisteredRequirement[] = [];
   /** The decisions of this object: a grant by another agent's security opens nothing here. */
   readonly #concluded = new WeakSet<Decision>();
   #policy: Policy | undefined;
@@ -71,8 +82,11 @@ export class AgentSecurity<Ids extends string = never> {
 
   constructor(options: AgentSecurityOptions = {}) {
     const { verificationTimeout = 10_000, denials: { messages = 'task', others = 'http' } = {} } = options;
-    if (!Number.isFinite(verificationTimeout) || verificationTimeout <= 0) {
-      throw configurationError('INVALID_OPTION', 'verificationTimeout must be a positive number of milliseconds.');
+    if (!(verificationTimeout > 0 && verificationTimeout <= MAX_TIMEOUT)) {
+      throw configurationError(
+        'INVALID_OPTION',
+        `verificationTimeout must be a positive number of milliseconds, at most ${String(MAX_TIMEOUT)}.`,
+      );
     }
     if (!['task', 'http'].includes(messages) || !['http', 'jsonrpc'].includes(others)) {
       throw configurationError(
@@ -96,10 +110,13 @@ export class AgentSecurity<Ids extends string = never> {
   /**
    * Enforces an alternative: all of its schemes, each with its scopes. `{}` is the explicit anonymous alternative,
    * which is tried after all others.
+   *
+   * @param stepUp how strongly, or how lately, the caller must have authenticated (RFC 9470), as the `acr` and `auth_time`
+   *   of one of the alternative's tokens tell. The card has no place for it; the challenge says it.
    */
-  addSecurityRequirement(requirement: Readonly<Partial<Record<Ids, readonly string[]>>>): this {
+  addSecurityRequirement(requirement: Readonly<Partial<Record<Ids, readonly string[]>>>, stepUp?: StepUp): this {
     this.#assertOpen('addSecurityRequirement');
-    this.#requirements.push(requirement as SecurityRequirementDeclaration);
+    this.#requirements.push({ schemes: requirement as SecurityRequirementDeclaration, stepUp });
     return this;
   }
 
@@ -147,7 +164,7 @@ export class AgentSecurity<Ids extends string = never> {
     return protectRequestHandler(
       {
         recognise: (decision) => (decision !== undefined && this.#concluded.has(decision) ? decision : undefined),
-        denyUnauthenticated: () => this.#denyUnauthenticated(),
+        denyUnauthenticated: (operation) => this.#denyUnauthenticated(operation),
         publish: (card) => this.publish(card),
         agentCardUrl: this.agentCardUrl,
         denials: this.denials,
@@ -174,6 +191,21 @@ export class AgentSecurity<Ids extends string = never> {
     return { schemes: new Map(declared), requirements: policy.published };
   }
 
+  /** The metadata of RFC 9728, when the agent has a `resource`. */
+  get protectedResource(): ProtectedResourceMetadata | undefined {
+    const { resource, schemes } = this.#frozenPolicy();
+    return resource === undefined ? undefined : protectedResourceMetadata(resource, schemes);
+  }
+
+  /**
+   * Fetches ahead of traffic whatever the schemes will need, such as the keys of an issuer.
+   *
+   * @throws {VerifierUnavailable} when something cannot be had now; the agent can serve all the same, and will try again
+   */
+  async warmUp(): Promise<void> {
+    await Promise.all(this.#frozenPolicy().schemes.map(({ scheme }) => scheme.warmUp?.()));
+  }
+
   /** How denials are presented, with the defaults filled in. */
   get denials(): Required<DenialPresentation> {
     return this.#options.denials as Required<DenialPresentation>;
@@ -186,6 +218,7 @@ export class AgentSecurity<Ids extends string = never> {
 
   /** The names of the headers in which callers send secrets, in lower case. */
   get secretHeaders(): ReadonlySet<string> {
+    this.#frozenPolicy();
     this.#secretHeaders ??= secretHeaders(this.#schemes);
     return this.#secretHeaders;
   }
@@ -194,16 +227,20 @@ export class AgentSecurity<Ids extends string = never> {
     this.#policy ??= compilePolicy({
       schemes: this.#schemes,
       requirements: this.#requirements,
-      allowAnonymous: this.#options.allowAnonymous ?? false,
+      allowAnonymous: this.#options.allowAnonymous === true,
       realm: this.#options.realm ?? 'a2a',
+      resource: this.#options.resource,
       verificationTimeout: this.#options.verificationTimeout as number,
     });
     return this.#policy;
   }
 
-  #denyUnauthenticated(): Denied {
+  #denyUnauthenticated(operation: Operation): Denied {
+    const policy = this.#frozenPolicy();
     const evaluation = { request: undefined, outcomes: [], durationMs: undefined };
-    return new Denied(denial(this.#frozenPolicy(), 'missing_credential', []), evaluation);
+    const denied = new Denied(denialOf(policy, 'missing_credential', []), evaluation);
+    publishDecision(denied, { operation, binding: 'none' }, policy.schemes, this.#options.onDecision);
+    return denied;
   }
 
   #assertOpen(method: string): void {
@@ -219,5 +256,5 @@ export class AgentSecurity<Ids extends string = never> {
 function requireCallerForExtendedCard(policy: Policy, decision: Decision, operation: Operation): Decision {
   if (operation !== 'GetExtendedAgentCard' || !decision.granted || decision.principals.size > 0) return decision;
   const evaluation = Granted.evaluation(decision);
-  return new Denied(denial(policy, 'missing_credential', evaluation.outcomes), evaluation);
+  return new Denied(denialOf(policy, 'missing_credential', evaluation.outcomes), evaluation);
 }

@@ -9,10 +9,18 @@ export interface AuthRequest {
   readonly url: string;
   /** The peer's address, after the framework's own handling of trusted proxies. */
   readonly remoteAddress: string | undefined;
+  /** The certificate that the peer proved to own in the TLS handshake, trusted or not. */
+  readonly clientCertificate?: PresentedCertificate | undefined;
   /** Header names are matched without regard to case. */
   header(name: string): readonly string[];
   /** Query parameters, decoded. Names are case-sensitive. */
   query(name: string): readonly string[];
   /** Cookies, decoded. Names are case-sensitive. */
   cookie(name: string): readonly string[];
+}
+
+/** A client certificate as it came with the connection. */
+export interface PresentedCertificate {
+  /** The DER form. */
+  readonly der: Uint8Array;
 }

@@ -21,7 +21,7 @@ export class CallerUser implements User {
   }
 
   static decisionOf(user: User | undefined): Decision | undefined {
-    return user instanceof CallerUser ? user.#decision : undefined;
+    return user !== undefined && #decision in user ? user.#decision : undefined;
   }
 }
 

@@ -1,14 +1,23 @@
 import { credentialPlace, type SecurityRequirementDeclaration } from './card/declaration.js';
 import { ConfigurationError, type ConfigurationProblem } from './errors.js';
-import { conflictingPlaces, type Policy, type RegisteredScheme } from './policy.js';
+import type { Policy, RegisteredScheme } from './policy.js';
+import { protectedResourceMetadataUrl } from './protected-resource.js';
+import type { StepUp } from './scheme.js';
 
 /** What was registered, before anything of it was checked. */
 export interface Configuration {
   readonly schemes: readonly RegisteredScheme[];
-  readonly requirements: readonly SecurityRequirementDeclaration[];
+  readonly requirements: readonly RegisteredRequirement[];
   readonly allowAnonymous: boolean;
   readonly realm: string;
+  readonly resource: string | undefined;
   readonly verificationTimeout: number;
+}
+
+/** One alternative as it was given. */
+export interface RegisteredRequirement {
+  readonly schemes: SecurityRequirementDeclaration;
+  readonly stepUp: StepUp | undefined;
 }
 
 /**
@@ -21,28 +30,41 @@ export function compilePolicy(configuration: Configuration): Policy {
   const [first, ...rest] = problems;
   if (first !== undefined) throw new ConfigurationError([first, ...rest]);
 
-  const named = new Set(configuration.requirements.flatMap((requirement) => Object.keys(requirement)));
+  const declared = configuration.requirements.map(frozenCopy);
+  const named = new Set(declared.flatMap(({ schemes }) => Object.keys(schemes)));
   const schemes = configuration.schemes.filter(({ id }) => named.has(id));
-  const requirements: SecurityRequirementDeclaration[] =
-    configuration.requirements.length === 0 ? [{}] : [...configuration.requirements];
-  const compiled = requirements.map((requirement) =>
-    schemes.flatMap(({ id }, position) => {
-      const scopes = Object.hasOwn(requirement, id) ? requirement[id] : undefined;
+  const requirements = declared.length === 0 ? [{ schemes: {}, stepUp: undefined }] : declared;
+  const compiled = requirements.map((requirement) => ({
+    stepUp: requirement.stepUp,
+    entries: schemes.flatMap(({ id }, position) => {
+      const scopes = Object.hasOwn(requirement.schemes, id) ? requirement.schemes[id] : undefined;
       return scopes === undefined ? [] : [{ position, scopes }];
     }),
-  );
+  }));
   const isPublished = (id: string) => schemes.find((scheme) => scheme.id === id)?.scheme.declaration !== undefined;
   return {
     schemes,
     requirements: [
-      ...compiled.filter((requirement) => requirement.length > 0),
-      ...compiled.filter((requirement) => requirement.length === 0),
+      ...compiled.filter(({ entries }) => entries.length > 0),
+      ...compiled.filter(({ entries }) => entries.length === 0),
     ],
-    published: configuration.requirements.map((requirement) =>
-      Object.freeze(Object.fromEntries(Object.entries(requirement).filter(([id]) => isPublished(id)))),
+    published: declared.map(({ schemes: named }) =>
+      Object.freeze(Object.fromEntries(Object.entries(named).filter(([id]) => isPublished(id)))),
     ),
     realm: configuration.realm,
+    resource: configuration.resource,
+    resourceMetadataUrl:
+      configuration.resource === undefined ? undefined : protectedResourceMetadataUrl(configuration.resource),
     verificationTimeout: configuration.verificationTimeout,
+  };
+}
+
+/** What is enforced is what was checked, whatever becomes of the objects that were given. */
+function frozenCopy({ schemes, stepUp }: RegisteredRequirement): RegisteredRequirement {
+  const copied = Object.entries(schemes).map(([id, scopes]) => [id, Object.freeze([...scopes])] as const);
+  return {
+    schemes: Object.freeze(Object.fromEntries(copied)),
+    stepUp: stepUp === undefined ? undefined : Object.freeze({ ...stepUp }),
   };
 }
 
@@ -70,7 +92,10 @@ function findProblems(configuration: Configuration): ConfigurationProblem[] {
         'or say new AgentSecurity({ allowAnonymous: true }) if the agent is meant to be open to everyone.',
     });
   }
-  for (const requirement of requirements) problems.push(...requirementProblems(requirement, schemes));
+  for (const requirement of requirements) {
+    problems.push(...requirementProblems(requirement.schemes, schemes), ...stepUpProblems(requirement));
+  }
+  problems.push(...resourceProblems(configuration.resource));
   return problems;
 }
 
@@ -97,7 +122,7 @@ function requirementProblems(
   requirement: unknown,
   schemes: readonly RegisteredScheme[],
 ): ConfigurationProblem[] {
-  if (typeof requirement !== 'object' || requirement === null || Array.isArray(requirement)) {
+  if (!isPlainObject(requirement)) {
     return [
       {
         code: 'INVALID_REQUIREMENT',
@@ -108,7 +133,7 @@ function requirementProblems(
   const problems: ConfigurationProblem[] = [];
   const shown = JSON.stringify(requirement);
   const involved: RegisteredScheme[] = [];
-  for (const [id, scopes] of Object.entries(requirement as Record<string, unknown>)) {
+  for (const [id, scopes] of Object.entries(requirement)) {
     const registered = schemes.find((scheme) => scheme.id === id);
     if (registered === undefined) {
       const known = schemes.map((scheme) => `"${scheme.id}"`).join(', ') || 'none';
@@ -145,6 +170,42 @@ function requirementProblems(
   return problems;
 }
 
+function stepUpProblems({ schemes, stepUp }: RegisteredRequirement): ConfigurationProblem[] {
+  if (stepUp === undefined) return [];
+  const { acrValues, maxAge } = stepUp;
+  const isUsable =
+    (acrValues !== undefined || maxAge !== undefined) &&
+    (acrValues === undefined || (Array.isArray(acrValues) && acrValues.length > 0)) &&
+    (maxAge === undefined || (Number.isFinite(maxAge) && maxAge >= 0)) &&
+    Object.keys(schemes).length > 0;
+  if (isUsable) return [];
+  return [
+    {
+      code: 'INVALID_REQUIREMENT',
+      message: `The requirement ${JSON.stringify(schemes)} asks for a step-up that no caller could meet: ${JSON.stringify(stepUp)}. Give acrValues (a non-empty list), maxAge (seconds), or both, and at least one scheme.`,
+    },
+  ];
+}
+
+function resourceProblems(resource: string | undefined): ConfigurationProblem[] {
+  if (resource === undefined) return [];
+  const url = URL.canParse(resource) ? new URL(resource) : undefined;
+  if (url !== undefined && /^https?:$/.test(url.protocol) && url.hash === '') return [];
+  return [
+    {
+      code: 'INVALID_OPTION',
+      message: `resource must be an absolute https URL without a fragment (RFC 9728 §1.2), not ${JSON.stringify(resource)}.`,
+    },
+  ];
+}
+
+/** A Map, a list or an instance has no entries to enforce: it would read as `{}`, the anonymous alternative. */
+function isPlainObject(value: unknown): value is Record<string, unknown> {
+  if (typeof value !== 'object' || value === null) return false;
+  const prototype: unknown = Object.getPrototypeOf(value);
+  return prototype === null || Object.getPrototypeOf(prototype) === null;
+}
+
 /** The names of the headers in which the schemes expect secrets, in lower case. */
 export function secretHeaders(schemes: readonly RegisteredScheme[]): ReadonlySet<string> {
   const names = new Set(['authorization', 'proxy-authorization', 'cookie']);
@@ -154,4 +215,17 @@ export function secretHeaders(schemes: readonly RegisteredScheme[]): ReadonlySet
     if (kind === 'header' && name !== undefined) names.add(name);
   }
   return names;
+}
+
+/** The pairs of schemes in a requirement that want the same place, such as basic and bearer. */
+function conflictingPlaces(
+  schemes: readonly RegisteredScheme[],
+): readonly { readonly place: string; readonly ids: readonly string[] }[] {
+  const byPlace = new Map<string, string[]>();
+  for (const { id, scheme } of schemes) {
+    if (scheme.declaration === undefined) continue;
+    const place = credentialPlace(scheme.declaration);
+    byPlace.set(place, [...(byPlace.get(place) ?? []), id]);
+  }
+  return [...byPlace].flatMap(([place, ids]) => (ids.length > 1 ? [{ place, ids }] : []));
 }

@@ -13,7 +13,7 @@ export interface DecisionEvent {
   /** Milliseconds since the epoch. */
   readonly time: number;
   readonly operation: Operation;
-  /** `JSONRPC`, `HTTP+JSON` or `GRPC`. */
+  /** `JSONRPC`, `HTTP+JSON` or `GRPC`; `none` for a call that reached the agent past every binding. */
   readonly binding: string;
   readonly granted: boolean;
   readonly reason: DenialReason | undefined;
@@ -71,12 +71,17 @@ export function publishDecision(
   });
   channel.publish(event);
   try {
-    listener?.(event);
+    // A listener may well be asynchronous: its type allows it.
+    Promise.resolve(listener?.(event)).catch(warnOfListener);
   } catch (error) {
-    process.emitWarning(`onDecision threw: ${error instanceof Error ? error.message : String(error)}`, {
-      code: 'A2A_AUTH_ON_DECISION',
-    });
+    warnOfListener(error);
   }
+}
+
+function warnOfListener(error: unknown): void {
+  process.emitWarning(`onDecision threw: ${error instanceof Error ? error.message : String(error)}`, {
+    code: 'A2A_AUTH_ON_DECISION',
+  });
 }
 
 function reportOf(schemeId: string, outcome: SchemeOutcome = { status: 'absent' }): SchemeReport {

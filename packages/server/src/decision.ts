@@ -9,6 +9,7 @@ export type Decision = Granted | Denied;
 /**
  * Why a request is denied, from the nearest to a grant to the farthest:
  * - `not_permitted`: the credentials are genuine, but do not allow this call
+ * - `insufficient_authentication`: all credentials are genuine, but a stronger or fresher login is asked for (RFC 9470)
  * - `insufficient_scope`: all credentials are genuine, but scopes lack
  * - `too_many_attempts`, `unavailable`: a verifier would not, or could not, tell
  * - `invalid_credential`: a credential is malformed, wrong, expired or revoked
@@ -16,6 +17,7 @@ export type Decision = Granted | Denied;
  */
 export type DenialReason =
   | 'not_permitted'
+  | 'insufficient_authentication'
   | 'insufficient_scope'
   | 'too_many_attempts'
   | 'unavailable'
@@ -42,7 +44,9 @@ export type SchemeOutcome =
       readonly status: 'refused';
       readonly reason: 'invalid' | 'expired' | 'revoked' | 'not_permitted';
       readonly detail: string;
-      readonly principal: Principal | undefined;
+      readonly principal?: Principal | undefined;
+      /** The scheme's own error code for its challenge. */
+      readonly error?: string | undefined;
     }
   | {
       readonly status: 'unavailable' | 'too_many_attempts';

@@ -1,5 +1,5 @@
 export { AgentSecurity, type AgentSecurityOptions, type DenialPresentation } from './agent-security.js';
-export type { AuthRequest } from './auth-request.js';
+export type { AuthRequest, PresentedCertificate } from './auth-request.js';
 export type { AuthRequiredData } from './auth-required-task.js';
 export { callerCredential, NotAuthenticated, principalOf, principalsOf } from './caller.js';
 export type {
@@ -31,8 +31,16 @@ export {
 } from './errors.js';
 export type { Operation } from './operation.js';
 export type { Actor, ClientCertificate, Principal, PrincipalClaims } from './principal.js';
+export type { ProtectedResourceMetadata } from './protected-resource.js';
 export { UnauthenticatedCall } from './protect.js';
-export type { RefusalReason, SchemeDenial, SecurityScheme, Verification, VerifyContext } from './scheme.js';
+export type {
+  RefusalReason,
+  SchemeDenial,
+  SecurityScheme,
+  StepUp,
+  Verification,
+  VerifyContext,
+} from './scheme.js';
 export { allowAll } from './schemes/allow-all.js';
 export {
   apiKey,
@@ -44,7 +52,31 @@ export {
 } from './schemes/api-key.js';
 export { createApiKey, isWellFormedApiKey } from './schemes/api-key-format.js';
 export { httpBasic, type BasicCredential, type HttpBasicOptions } from './schemes/http-basic.js';
-export { httpBearer, type HttpBearerOptions, type TokenVerifier } from './schemes/http-bearer.js';
-export { jwt, type JwtOptions, type JwtVerifier } from './tokens/jwt.js';
-export type { TokenCacheOptions } from './tokens/verified-token-cache.js';
+export { httpBearer, type HttpBearerOptions } from './schemes/http-bearer.js';
+export {
+  oauth2AuthorizationCode,
+  oauth2ClientCredentials,
+  oauth2DeviceCode,
+  type OAuth2AuthorizationCodeOptions,
+  type OAuth2DeviceCodeOptions,
+  type OAuth2Options,
+} from './schemes/oauth2.js';
+export {
+  oauth2FromIssuer,
+  type OAuth2Flow,
+  type OAuth2FromIssuerOptions,
+} from './schemes/oauth2-from-issuer.js';
+export { openIdConnect, type OpenIdConnectOptions } from './schemes/open-id-connect.js';
+export type { CircuitOptions } from './tokens/circuit.js';
+export { dpop, type DpopOptions, type DpopProblem, type DpopVerifier } from './tokens/dpop.js';
+export { introspection, type ClientAuthentication, type IntrospectionOptions } from './tokens/introspection.js';
+export { jwt, type JwtOptions } from './tokens/jwt.js';
+export type { ScopesMapper } from './tokens/jwt-claims.js';
+export { jwtFromIssuer, type JwtFromIssuerOptions, type TrustedIssuer } from './tokens/jwt-from-issuer.js';
+export type { KeySetOptions } from './tokens/key-set.js';
+export { OutboundError, type OutboundOptions } from './tokens/outbound.js';
+export { auth0, cognito, entraId, google, keycloak, okta } from './tokens/presets.js';
+export { memoryReplayStore, type ReplayStore } from './tokens/replay-store.js';
+export type { TokenCacheOptions, TokenMemoryOptions } from './tokens/token-memory.js';
+export type { TokenVerifier } from './tokens/token-verifier.js';
 export type { Validated, Validator } from './validator.js';

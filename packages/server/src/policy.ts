@@ -1,6 +1,5 @@
 import type { AuthRequest } from './auth-request.js';
-import { credentialPlace, type SecurityRequirementDeclaration } from './card/declaration.js';
-import { renderChallenge, type Challenge } from './challenge.js';
+import type { SecurityRequirementDeclaration } from './card/declaration.js';
 import {
   Denied,
   Granted,
@@ -9,9 +8,11 @@ import {
   type Evaluation,
   type SchemeOutcome,
 } from './decision.js';
-import { TooManyAttempts, VerifierUnavailable } from './errors.js';
+import { denialOf } from './denial.js';
+import { MalformedCredential, TooManyAttempts, VerifierUnavailable } from './errors.js';
 import { anonymousPrincipal, createPrincipal, type Principal } from './principal.js';
-import type { SchemeDenial, SecurityScheme, Verification } from './scheme.js';
+import type { SecurityScheme, StepUp, Verification } from './scheme.js';
+import { isStrongEnough, lackingScopes } from './shortfall.js';
 
 /** Requirements made ready for deciding. Built once, when an `AgentSecurity` is frozen. */
 export interface Policy {
@@ -22,6 +23,9 @@ export interface Policy {
   /** The requirements as the card publishes them. */
   readonly published: readonly SecurityRequirementDeclaration[];
   readonly realm: string;
+  /** The agent's resource identifier (RFC 8707), and where its metadata is (RFC 9728), where it has one. */
+  readonly resource: string | undefined;
+  readonly resourceMetadataUrl: string | undefined;
   /** Milliseconds that one verification may take. */
   readonly verificationTimeout: number;
 }
@@ -31,8 +35,18 @@ export interface RegisteredScheme {
   readonly scheme: SecurityScheme;
 }
 
-/** One alternative: for each scheme in it, in the order of registration, its position in `schemes` and its scopes. */
-export type PolicyRequirement = readonly { readonly position: number; readonly scopes: readonly string[] }[];
+/** One alternative. */
+export interface PolicyRequirement {
+  /** For each scheme in it, in the order of registration, its position in `schemes` and its scopes. */
+  readonly entries: readonly PolicyEntry[];
+  readonly stepUp: StepUp | undefined;
+}
+
+/** A scheme's part in one alternative. */
+export interface PolicyEntry {
+  readonly position: number;
+  readonly scopes: readonly string[];
+}
 
 /** The higher, the nearer to a grant. */
 const rank: Readonly<Record<DenialReason, number>> = {
@@ -41,7 +55,8 @@ const rank: Readonly<Record<DenialReason, number>> = {
   unavailable: 2,
   too_many_attempts: 3,
   insufficient_scope: 4,
-  not_permitted: 5,
+  insufficient_authentication: 5,
+  not_permitted: 6,
 };
 
 const absent: SchemeOutcome = Object.freeze({ status: 'absent' });
@@ -72,7 +87,9 @@ export async function decide(
       outcomes.push(credential === undefined ? absent : notVerified);
     } catch (error) {
       credentials.push(undefined);
-      outcomes.push({ status: 'malformed', detail: describe(error, undefined) });
+      // What is no MalformedCredential may quote what it choked on.
+      const detail = error instanceof MalformedCredential ? error.message : 'The scheme failed to look for it.';
+      outcomes.push({ status: 'malformed', detail });
       malformed = true;
     }
   }
@@ -85,12 +102,12 @@ export async function decide(
 
   let reason: DenialReason = malformed ? 'invalid_credential' : 'missing_credential';
   for (const requirement of malformed ? [] : requirements) {
-    if (requirement.some(({ position }) => outcomes[position] === absent)) continue;
+    if (requirement.entries.some(({ position }) => outcomes[position] === absent)) continue;
     const result = await decideRequirement(policy, requirement, request, credentials, outcomes);
     if (result === 'granted') return grant(policy, requirement, credentials, outcomes, evaluation());
     if (rank[result] > rank[reason]) reason = result;
   }
-  return new Denied(denial(policy, reason, outcomes), evaluation());
+  return new Denied(denialOf(policy, reason, outcomes), evaluation());
 }
 
 /**
@@ -105,7 +122,7 @@ async function decideRequirement(
   outcomes: SchemeOutcome[],
 ): Promise<'granted' | DenialReason> {
   let result: 'granted' | DenialReason = 'granted';
-  for (const { position, scopes } of requirement) {
+  for (const { position, scopes } of requirement.entries) {
     let outcome = outcomes[position] ?? absent;
     if (outcome.status === 'not_verified') {
       outcome = await verify(policy, position, credentials[position], request);
@@ -116,13 +133,13 @@ async function decideRequirement(
     // Of what remains, the farthest from a grant tells what the requirement lacks.
     if (partial !== 'granted' && (result === 'granted' || rank[partial] < rank[result])) result = partial;
   }
-  return result;
+  return result === 'granted' && !isStrongEnough(requirement, outcomes) ? 'insufficient_authentication' : result;
 }
 
 function judge(outcome: SchemeOutcome, scopes: readonly string[]): 'granted' | DenialReason {
   switch (outcome.status) {
     case 'verified':
-      return lacking(outcome.principal, scopes).length === 0 ? 'granted' : 'insufficient_scope';
+      return lackingScopes(outcome.principal, scopes).length === 0 ? 'granted' : 'insufficient_scope';
     case 'refused':
       return outcome.reason === 'not_permitted' ? 'not_permitted' : 'invalid_credential';
     case 'unavailable':
@@ -135,10 +152,6 @@ function judge(outcome: SchemeOutcome, scopes: readonly string[]): 'granted' | D
   }
 }
 
-function lacking(principal: Principal, scopes: readonly string[]): readonly string[] {
-  return scopes.filter((scope) => !principal.scopes.includes(scope));
-}
-
 async function verify(
   policy: Policy,
   position: number,
@@ -147,7 +160,7 @@ async function verify(
 ): Promise<SchemeOutcome> {
   const { id, scheme } = policy.schemes[position] as RegisteredScheme;
   try {
-    const answer = scheme.verify(credential, { schemeId: id, request });
+    const answer = scheme.verify(credential, { schemeId: id, request, resource: policy.resource });
     const verification = isPromise(answer) ? await within(policy.verificationTimeout, answer) : answer;
     return outcomeOf(id, verification, credential);
   } catch (error) {
@@ -158,7 +171,7 @@ async function verify(
         retryAfter: error.retryAfter,
       };
     }
-    return { status: 'refused', reason: 'invalid', detail: describe(error, credential), principal: undefined };
+    return { status: 'refused', reason: 'invalid', detail: describe(error, credential) };
   }
 }
 
@@ -171,24 +184,24 @@ function outcomeOf(schemeId: string, verification: unknown, credential: unknown)
     const { principal, scopes } = answer as Verification & { verified: true };
     const created = createPrincipal(schemeId, principal, scopes);
     if (created.expiresAt !== undefined && created.expiresAt <= created.authenticatedAt) {
-      return { status: 'refused', reason: 'expired', detail: 'The credential has ended.', principal: undefined };
+      return { status: 'refused', reason: 'expired', detail: 'The credential has ended.' };
     }
     return { status: 'verified', principal: created };
   }
   if (answer.verified === false) {
-    const { reason, detail, principal } = answer as Verification & { verified: false };
+    const { reason, detail, principal, error } = answer as Verification & { verified: false };
     return {
       status: 'refused',
       reason: reason === 'expired' || reason === 'revoked' || reason === 'not_permitted' ? reason : 'invalid',
       detail: redact(String(detail), credential),
       principal: principal === undefined ? undefined : createPrincipal(schemeId, principal),
+      error: typeof error === 'string' ? error : undefined,
     };
   }
   return {
     status: 'refused',
     reason: 'invalid',
     detail: 'The scheme answered with something that is not a verification.',
-    principal: undefined,
   };
 }
 
@@ -201,7 +214,7 @@ function grant(
 ): Granted {
   const principals = new Map<string, Principal>();
   const presented = new Map<string, unknown>();
-  for (const { position } of requirement) {
+  for (const { position } of requirement.entries) {
     const outcome = outcomes[position];
     if (outcome?.status !== 'verified') continue;
     const { id } = policy.schemes[position] as RegisteredScheme;
@@ -210,137 +223,6 @@ function grant(
   }
   const [primary] = principals.values();
   return new Granted(primary ?? anonymousPrincipal, principals, presented, evaluation);
-}
-
-/** What the caller is told of a denial. */
-export function denial(
-  policy: Policy,
-  reason: DenialReason,
-  outcomes: readonly SchemeOutcome[],
-): ConstructorParameters<typeof Denied>[0] {
-  const waits = outcomes.flatMap((outcome) => ('retryAfter' in outcome ? [outcome.retryAfter] : []));
-  const temporary = reason === 'unavailable' || reason === 'too_many_attempts';
-  return {
-    reason,
-    challenges: temporary ? [] : challenges(policy, reason, outcomes),
-    alternatives: policy.published,
-    missingScopes: reason === 'insufficient_scope' ? missingScopes(policy, outcomes) : [],
-    retryAfter: temporary ? Math.max(1, ...waits) : undefined,
-  };
-}
-
-/** Of the requirements that lack nothing but scopes, what the one that lacks fewest lacks. */
-function missingScopes(policy: Policy, outcomes: readonly SchemeOutcome[]): readonly string[] {
-  const lacks = policy.requirements
-    .filter((requirement) => isInsufficient(requirement, outcomes))
-    .map((requirement) => [...new Set(requirement.flatMap((entry) => scopesLacking(entry, outcomes)))]);
-  return lacks.reduce((least, other) => (other.length < least.length ? other : least), lacks[0] ?? []);
-}
-
-function isInsufficient(requirement: PolicyRequirement, outcomes: readonly SchemeOutcome[]): boolean {
-  return (
-    requirement.every(({ position }) => outcomes[position]?.status === 'verified') &&
-    requirement.some((entry) => scopesLacking(entry, outcomes).length > 0)
-  );
-}
-
-function scopesLacking(
-  { position, scopes }: PolicyRequirement[number],
-  outcomes: readonly SchemeOutcome[],
-): readonly string[] {
-  const outcome = outcomes[position];
-  return outcome?.status === 'verified' ? lacking(outcome.principal, scopes) : [];
-}
-
-/**
- * One challenge for each distinct scheme that could have helped: after a refusal for want of scopes those that lack
- * scopes, else every scheme that is not verified yet.
- */
-function challenges(
-  policy: Policy,
-  reason: DenialReason,
-  outcomes: readonly SchemeOutcome[],
-): readonly Challenge[] {
-  const distinct = new Map<string, Challenge>();
-  for (const requirement of policy.requirements) {
-    if (reason === 'insufficient_scope' && !isInsufficient(requirement, outcomes)) continue;
-    for (const { position, scopes } of requirement) {
-      const outcome = outcomes[position] ?? absent;
-      const about = schemeDenialReason(outcome, scopes);
-      if (about === undefined) continue;
-      if (reason === 'not_permitted' && about !== 'not_permitted') continue;
-      const { id, scheme } = policy.schemes[position] as RegisteredScheme;
-      for (const challenge of challengesOf(scheme, {
-        schemeId: id,
-        reason: about,
-        requiredScopes: scopes,
-        realm: policy.realm,
-      })) {
-        distinct.set(renderChallenge(challenge), challenge);
-      }
-    }
-  }
-  return [...distinct.values()];
-}
-
-/** Undefined when the scheme did its part. */
-function schemeDenialReason(
-  outcome: SchemeOutcome,
-  scopes: readonly string[],
-): SchemeDenial['reason'] | undefined {
-  switch (outcome.status) {
-    case 'verified':
-      return lacking(outcome.principal, scopes).length > 0 ? 'insufficient_scope' : undefined;
-    case 'malformed':
-      return 'malformed';
-    case 'refused':
-      return outcome.reason === 'not_permitted' ? 'not_permitted' : 'invalid';
-    default:
-      return 'missing';
-  }
-}
-
-function challengesOf(scheme: SecurityScheme, about: SchemeDenial): readonly Challenge[] {
-  if (scheme.challenge === undefined) return genericChallenge(scheme, about.realm);
-  try {
-    return [scheme.challenge(about)].flat();
-  } catch {
-    // A plug-in that fails to phrase its challenge must not turn a denial into a server error.
-    return genericChallenge(scheme, about.realm);
-  }
-}
-
-/**
- * A challenge for schemes that have no HTTP authentication scheme of their own. RFC 9110 §11.6.1 wants one in every
- * 401, and unknown names are skipped by clients.
- */
-function genericChallenge({ declaration }: SecurityScheme, realm: string): readonly Challenge[] {
-  switch (declaration?.type) {
-    case undefined:
-      return [];
-    case 'apiKey':
-      return [{ scheme: 'ApiKey', params: { realm, in: declaration.in, name: declaration.name } }];
-    case 'http':
-      return [{ scheme: declaration.scheme, params: { realm } }];
-    case 'oauth2':
-    case 'openIdConnect':
-      return [{ scheme: 'Bearer', params: { realm } }];
-    case 'mutualTLS':
-      return [{ scheme: 'MutualTLS', params: { realm } }];
-  }
-}
-
-/** The pairs of schemes in a requirement that want the same place, such as basic and bearer. */
-export function conflictingPlaces(
-  schemes: readonly RegisteredScheme[],
-): readonly { readonly place: string; readonly ids: readonly string[] }[] {
-  const byPlace = new Map<string, string[]>();
-  for (const { id, scheme } of schemes) {
-    if (scheme.declaration === undefined) continue;
-    const place = credentialPlace(scheme.declaration);
-    byPlace.set(place, [...(byPlace.get(place) ?? []), id]);
-  }
-  return [...byPlace].flatMap(([place, ids]) => (ids.length > 1 ? [{ place, ids }] : []));
 }
 
 function isPromise<T>(value: T | Promise<T>): value is Promise<T> {
@@ -364,16 +246,19 @@ async function within<T>(milliseconds: number, promise: Promise<T>): Promise<T> 
 
 /** For the audit event. */
 function describe(error: unknown, credential: unknown): string {
-  return redact(error instanceof Error ? `${error.name}: ${error.message}` : String(error), credential);
+  try {
+    return redact(error instanceof Error ? `${error.name}: ${error.message}` : String(error), credential);
+  } catch {
+    return 'Something was thrown that has no description.';
+  }
 }
 
 /** A message that quotes the credential, as a careless verifier's may, must not carry it into a log. */
 function redact(text: string, credential: unknown): string {
-  const secrets =
-    typeof credential === 'object' && credential !== null ? Object.values(credential) : [credential];
-  return secrets.reduce<string>(
-    (redacted, secret) =>
-      typeof secret === 'string' && secret !== '' ? redacted.replaceAll(secret, '[credential]') : redacted,
-    text,
-  );
+  const values = typeof credential === 'object' && credential !== null ? Object.values(credential) : [credential];
+  const secrets = values
+    .filter((secret): secret is string => typeof secret === 'string' && secret !== '')
+    .sort((one, other) => other.length - one.length) // A password may begin with the user name.
+    .map((secret) => secret.replace(/[\\^$.*+?()[\]{}|]/g, '\\$&'));
+  return secrets.length === 0 ? text : text.replace(new RegExp(secrets.join('|'), 'g'), '[credential]');
 }

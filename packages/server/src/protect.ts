@@ -5,13 +5,14 @@ import type { A2ARequestHandler, ServerCallContext } from '@a2a-js/sdk/server';
 import { authRequiredTask } from './auth-required-task.js';
 import { CallerUser } from './caller.js';
 import type { Decision, Denied } from './decision.js';
+import type { Operation } from './operation.js';
 
 /** What protecting a request handler needs of an `AgentSecurity`. */
 export interface Protection {
   /** Undefined unless this very `AgentSecurity` made and concluded the decision. */
   recognise(decision: Decision | undefined): Decision | undefined;
-  /** The denial of a call that nobody authenticated. */
-  denyUnauthenticated(): Denied;
+  /** The denial of a call that nobody authenticated, which it reports. */
+  denyUnauthenticated(operation: Operation): Denied;
   publish(card: AgentCard): AgentCard;
   readonly agentCardUrl: string | undefined;
   readonly denials: { readonly messages: 'task' | 'http' };
@@ -34,12 +35,12 @@ export class UnauthenticatedCall extends RestRequestMalformedError {
  * with an auth-required task, and refuses the rest. Methods that a later SDK may add are not passed on.
  */
 export function protectRequestHandler(protection: Protection, handler: A2ARequestHandler): A2ARequestHandler {
-  function decisionOf(context: ServerCallContext): Decision {
-    return protection.recognise(CallerUser.decisionOf(context.user)) ?? protection.denyUnauthenticated();
+  function decisionOf(context: ServerCallContext, operation: Operation): Decision {
+    return protection.recognise(CallerUser.decisionOf(context.user)) ?? protection.denyUnauthenticated(operation);
   }
 
-  function assertGranted(context: ServerCallContext): void {
-    if (!decisionOf(context).granted) throw new UnauthenticatedCall();
+  function assertGranted(context: ServerCallContext, operation: Operation): void {
+    if (!decisionOf(context, operation).granted) throw new UnauthenticatedCall();
   }
 
   async function deniedTask(denied: Denied, params: SendMessageRequest) {
@@ -58,21 +59,27 @@ export function protectRequestHandler(protection: Protection, handler: A2AReques
     return { ...card, securitySchemes, securityRequirements };
   }
 
+  // A card that contradicts what is enforced fails every call; whoever starts the agent is to know before the first.
+  const check = async () => publishOnce(await handler.getAgentCard());
+  void check().catch((error: unknown) => {
+    process.emitWarning(error instanceof Error ? error : String(error));
+  });
+
   return {
     async getAgentCard() {
       return publishOnce(await handler.getAgentCard());
     },
     async getAuthenticatedExtendedAgentCard(params, context) {
-      const decision = decisionOf(context);
+      const decision = decisionOf(context, 'GetExtendedAgentCard');
       if (!decision.granted || decision.principals.size === 0) throw new UnauthenticatedCall();
       return protection.publish(await handler.getAuthenticatedExtendedAgentCard(params, context));
     },
     async sendMessage(params, context) {
-      const decision = decisionOf(context);
+      const decision = decisionOf(context, 'SendMessage');
       return decision.granted ? handler.sendMessage(params, context) : deniedTask(decision, params);
     },
     async *sendMessageStream(params, context) {
-      const decision = decisionOf(context);
+      const decision = decisionOf(context, 'SendStreamingMessage');
       if (decision.granted) {
         yield* handler.sendMessageStream(params, context);
       } else {
@@ -80,35 +87,35 @@ export function protectRequestHandler(protection: Protection, handler: A2AReques
       }
     },
     async getTask(params, context) {
-      assertGranted(context);
+      assertGranted(context, 'GetTask');
       return handler.getTask(params, context);
     },
     async listTasks(params, context) {
-      assertGranted(context);
+      assertGranted(context, 'ListTasks');
       return handler.listTasks(params, context);
     },
     async cancelTask(params, context) {
-      assertGranted(context);
+      assertGranted(context, 'CancelTask');
       return handler.cancelTask(params, context);
     },
     async *resubscribe(params, context) {
-      assertGranted(context);
+      assertGranted(context, 'SubscribeToTask');
       yield* handler.resubscribe(params, context);
     },
     async createTaskPushNotificationConfig(params, context) {
-      assertGranted(context);
+      assertGranted(context, 'CreateTaskPushNotificationConfig');
       return handler.createTaskPushNotificationConfig(params, context);
     },
     async getTaskPushNotificationConfig(params, context) {
-      assertGranted(context);
+      assertGranted(context, 'GetTaskPushNotificationConfig');
       return handler.getTaskPushNotificationConfig(params, context);
     },
     async listTaskPushNotificationConfigs(params, context) {
-      assertGranted(context);
+      assertGranted(context, 'ListTaskPushNotificationConfigs');
       return handler.listTaskPushNotificationConfigs(params, context);
     },
     async deleteTaskPushNotificationConfig(params, context) {
-      assertGranted(context);
+      assertGranted(context, 'DeleteTaskPushNotificationConfig');
       return handler.deleteTaskPushNotificationConfig(params, context);
     },
   };

@@ -23,6 +23,12 @@ export interface SecurityScheme<Credential = unknown> {
    */
   readonly scopes?: readonly string[] | undefined;
 
+  /** The authorization servers whose tokens it accepts: published as protected resource metadata (RFC 9728). */
+  readonly authorizationServers?: readonly string[] | undefined;
+
+  /** Fetches ahead of traffic whatever the scheme will need. */
+  warmUp?(): Promise<void>;
+
   /**
    * Finds this scheme's credential. Synchronous, without I/O, and without judging whether the credential is good.
    *
@@ -51,6 +57,8 @@ export interface VerifyContext {
   /** The id under which the scheme was registered. */
   readonly schemeId: string;
   readonly request: AuthRequest;
+  /** The resource identifier of the agent (RFC 8707), where it has one. */
+  readonly resource: string | undefined;
 }
 
 /** What a scheme found out about a credential. */
@@ -70,8 +78,10 @@ export type Verification =
       readonly reason: RefusalReason;
       /** For the audit event, never for the caller. Must not hold the credential. */
       readonly detail: string;
-      /** With `not_permitted`: who it was, for the audit event. */
+      /** Who it was, where that is known, for the audit event. */
       readonly principal?: PrincipalClaims | undefined;
+      /** The standard error code for the challenge, where the reason alone does not tell it. */
+      readonly error?: string | undefined;
     };
 
 export type RefusalReason = 'invalid' | 'expired' | 'revoked' | 'not_permitted';
@@ -80,9 +90,29 @@ export type RefusalReason = 'invalid' | 'expired' | 'revoked' | 'not_permitted';
 export interface SchemeDenial {
   readonly schemeId: string;
   /** What was wrong with this scheme's part of the request. */
-  readonly reason: 'missing' | 'malformed' | 'invalid' | 'insufficient_scope' | 'not_permitted';
+  readonly reason:
+    | 'missing'
+    | 'malformed'
+    | 'invalid'
+    | 'insufficient_scope'
+    | 'insufficient_authentication'
+    | 'not_permitted';
+  /** The error code of the scheme's own verification, where it gave one. */
+  readonly error: string | undefined;
   /** The scopes that a requirement asks of this scheme. */
   readonly requiredScopes: readonly string[];
+  /** What a requirement asks of the authentication itself (RFC 9470). */
+  readonly stepUp: StepUp | undefined;
   /** The protection space (RFC 9110 §11.5) of the agent. */
   readonly realm: string;
+  /** Where the protected resource metadata is (RFC 9728 §5.1), where the agent publishes it. */
+  readonly resourceMetadataUrl: string | undefined;
+}
+
+/** How strong, and how fresh, an authentication must be (RFC 9470). */
+export interface StepUp {
+  /** Acceptable authentication contexts (`acr`), any of them. */
+  readonly acrValues?: readonly string[] | undefined;
+  /** Seconds that may have passed since the user authenticated (`auth_time`). */
+  readonly maxAge?: number | undefined;
 }

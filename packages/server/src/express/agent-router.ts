@@ -7,6 +7,7 @@ import type { AgentSecurity } from '../agent-security.js';
 import { httpJsonCall, jsonRpcCall, type HttpBinding } from '../http/call.js';
 import { agentCardRoute } from './agent-card-route.js';
 import { authenticate, bodyErrorResponse, send } from './authenticate.js';
+import { protectedResourceRoute } from './protected-resource-route.js';
 import { contextBuilder, userBuilder } from './user-builder.js';
 
 export interface AgentRouterOptions {
@@ -24,8 +25,9 @@ export interface AgentRouterOptions {
 }
 
 /**
- * A whole agent: the card at its well-known path, JSON-RPC and HTTP+JSON, each in protocol 1.0 and 0.3, all behind the
- * same security. Which versions are answered is what the card's `supportedInterfaces` say.
+ * A whole agent: the card and the protected resource metadata at their well-known paths, JSON-RPC and HTTP+JSON, each
+ * in protocol 1.0 and 0.3, all behind the same security. Which versions are answered is what the card's
+ * `supportedInterfaces` say.
  *
  * ```ts
  * app.use(agentRouter({ security, requestHandler }));
@@ -46,6 +48,7 @@ export function agentRouter(options: AgentRouterOptions): Router {
     authenticate({ security, requestHandler, binding, ...(bodyLimit === undefined ? {} : { bodyLimit }) });
 
   const router = Router();
+  router.use(protectedResourceRoute(security));
   router.use(
     `/${AGENT_CARD_PATH}`,
     agentCardRoute({ security, requestHandler, ...(cardMaxAge === undefined ? {} : { maxAge: cardMaxAge }) }),

@@ -1,7 +1,9 @@
+import { TLSSocket } from 'node:tls';
+
 import { parse as parseCookie } from 'cookie';
 import type { Request } from 'express';
 
-import type { AuthRequest } from '../auth-request.js';
+import type { AuthRequest, PresentedCertificate } from '../auth-request.js';
 
 const none: readonly string[] = Object.freeze([]);
 
@@ -11,10 +13,13 @@ export function toAuthRequest(req: Request): AuthRequest {
   return {
     method: req.method,
     get url() {
-      return `${req.protocol}://${req.get('host') ?? ''}${req.originalUrl}`;
+      return absoluteUrl(req);
     },
     get remoteAddress() {
       return req.ip;
+    },
+    get clientCertificate() {
+      return certificateOf(req);
     },
     header: (name) => headerValues(req, name),
     query(name) {
@@ -55,4 +60,34 @@ function cookieValues(fields: readonly string[], name: string): readonly string[
       const cookies = parseCookie(pair);
       return Object.hasOwn(cookies, name) ? [cookies[name] ?? ''] : [];
     });
+}
+
+function certificateOf({ socket }: Request): PresentedCertificate | undefined {
+  const certificate = socket instanceof TLSSocket ? socket.getPeerX509Certificate() : undefined;
+  return certificate === undefined ? undefined : { der: certificate.raw };
+}
+
+/**
+ * The URL as the caller addressed it. The Host header, and the X-Forwarded-Host of an untrusted peer, are the caller's
+ * word alone, so they count only as what they should be: a host and a port, never a part of the path.
+ */
+function absoluteUrl(req: Request): string {
+  const host = forwardedHost(req) ?? req.get('host') ?? '';
+  const authority = /^(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::\d{1,5})?$/.test(host) ? host : 'invalid';
+  return `${req.protocol}://${authority}${originForm(req.originalUrl)}`;
+}
+
+/** Proxies are trusted as the application's `trust proxy` says, which Express 4 applies to the host without its port. */
+function forwardedHost(req: Request): string | undefined {
+  const isTrusted = req.app.get('trust proxy fn') as (address: string, hops: number) => boolean;
+  if (!isTrusted(req.socket.remoteAddress ?? '', 0)) return undefined;
+  return req.get('x-forwarded-host')?.split(',', 1)[0]?.trim();
+}
+
+/** Request targets may come in absolute form (RFC 9112 §3.2.2), and Node passes a "#" on. */
+function originForm(target: string): string {
+  if (target.startsWith('/')) return target.replaceAll('#', '%23');
+  if (!URL.canParse(target)) return '/';
+  const { pathname, search } = new URL(target);
+  return `${pathname}${search}`;
 }

@@ -59,7 +59,7 @@ export function authenticate(options: AuthenticateOptions): RequestHandler {
     }
     const problem =
       bodyError === undefined
-        ? requestProblem(call, body, versionHeader, card)
+        ? requestProblem(call, { body, query: req.query as unknown }, versionHeader, card)
         : bodyErrorResponse(call, bodyError);
     if (problem !== undefined) return problem;
     grants.set(req, decision);

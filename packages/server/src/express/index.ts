@@ -1,4 +1,5 @@
 export { agentCardRoute, type AgentCardRouteOptions } from './agent-card-route.js';
 export { agentRouter, type AgentRouterOptions } from './agent-router.js';
 export { authenticate, type AuthenticateOptions } from './authenticate.js';
+export { protectedResourceRoute } from './protected-resource-route.js';
 export { contextBuilder, userBuilder } from './user-builder.js';

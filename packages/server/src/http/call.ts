@@ -66,20 +66,28 @@ export function jsonRpcCall(body: unknown, versionHeader: string | undefined): H
   };
 }
 
-/** The routes of HTTP+JSON (A2A 1.0 §11.3), without the tenant that may precede each, and those of 0.3 after `/v1`. */
-const routes: readonly (readonly [methods: string, path: RegExp, operation: Operation])[] = [
-  ['POST', /^\/message:send$/, 'SendMessage'],
-  ['POST', /^\/message:stream$/, 'SendStreamingMessage'],
-  ['GET POST', /^\/tasks\/[^/]+:subscribe$/, 'SubscribeToTask'],
-  ['POST', /^\/tasks\/[^/]+:cancel$/, 'CancelTask'],
-  ['GET', /^\/tasks$/, 'ListTasks'],
-  ['GET', /^\/tasks\/[^/]+$/, 'GetTask'],
-  ['POST', /^\/tasks\/[^/]+\/pushNotificationConfigs$/, 'CreateTaskPushNotificationConfig'],
-  ['GET', /^\/tasks\/[^/]+\/pushNotificationConfigs$/, 'ListTaskPushNotificationConfigs'],
-  ['GET', /^\/tasks\/[^/]+\/pushNotificationConfigs\/[^/]+$/, 'GetTaskPushNotificationConfig'],
-  ['DELETE', /^\/tasks\/[^/]+\/pushNotificationConfigs\/[^/]+$/, 'DeleteTaskPushNotificationConfig'],
-  ['GET', /^\/extendedAgentCard$/, 'GetExtendedAgentCard'],
+type Route = readonly [methods: string, path: RegExp, operation: Operation];
+
+/**
+ * The routes of HTTP+JSON (A2A 1.0 §11.3), without the tenant that may precede each. Case is ignored, because the
+ * router of the SDK ignores it.
+ */
+const routes: readonly Route[] = [
+  ['POST', /^\/message:send$/i, 'SendMessage'],
+  ['POST', /^\/message:stream$/i, 'SendStreamingMessage'],
+  ['GET POST', /^\/tasks\/[^/]+:subscribe$/i, 'SubscribeToTask'],
+  ['POST', /^\/tasks\/[^/]+:cancel$/i, 'CancelTask'],
+  ['GET', /^\/tasks$/i, 'ListTasks'],
+  ['GET', /^\/tasks\/[^/]+$/i, 'GetTask'],
+  ['POST', /^\/tasks\/[^/]+\/pushNotificationConfigs$/i, 'CreateTaskPushNotificationConfig'],
+  ['GET', /^\/tasks\/[^/]+\/pushNotificationConfigs$/i, 'ListTaskPushNotificationConfigs'],
+  ['GET', /^\/tasks\/[^/]+\/pushNotificationConfigs\/[^/]+$/i, 'GetTaskPushNotificationConfig'],
+  ['DELETE', /^\/tasks\/[^/]+\/pushNotificationConfigs\/[^/]+$/i, 'DeleteTaskPushNotificationConfig'],
+  ['GET', /^\/extendedAgentCard$/i, 'GetExtendedAgentCard'],
 ];
+
+/** The routes of 0.3, after `/v1`. */
+const legacyRoutes: readonly Route[] = [...routes, ['GET', /^\/card$/i, 'GetExtendedAgentCard']];
 
 /**
  * Reads an HTTP+JSON request: its method and the path below the interface's URL. The body matters for messages alone.
@@ -92,10 +100,10 @@ export function httpJsonCall(
   body: unknown,
   versionHeader: string | undefined,
 ): HttpCall {
-  const legacy = isLegacyVersion(versionHeader) && path.startsWith('/v1/');
+  const legacy = isLegacyVersion(versionHeader) && /^\/v1\//i.test(path);
   const operation = legacy
-    ? operationOf(method, path === '/v1/card' ? '/extendedAgentCard' : path.slice('/v1'.length))
-    : firstKnown(operationOf(method, path), operationOf(method, path.replace(/^\/[^/]+/, '')));
+    ? operationOf(legacyRoutes, method, path.slice('/v1'.length))
+    : firstKnown(operationOf(routes, method, path), operationOf(routes, method, path.replace(/^\/[^/]+/, '')));
   const message = asRecord(isMessageOperation(operation) ? asRecord(body)['message'] : undefined);
   return {
     binding: 'HTTP+JSON',
@@ -106,10 +114,10 @@ export function httpJsonCall(
   };
 }
 
-function operationOf(method: string, path: string): Operation {
+function operationOf(known: readonly Route[], method: string, path: string): Operation {
   const verb = method === 'HEAD' ? 'GET' : method;
   const trimmed = path.length > 1 ? path.replace(/\/$/, '') : path;
-  const route = routes.find(([methods, pattern]) => methods.split(' ').includes(verb) && pattern.test(trimmed));
+  const route = known.find(([methods, pattern]) => methods.split(' ').includes(verb) && pattern.test(trimmed));
   return route?.[2] ?? 'unknown';
 }
 

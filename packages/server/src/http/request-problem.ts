@@ -1,9 +1,9 @@
 import { A2A_ERROR_CODE, toJsonRpcError } from '@a2a-js/sdk/errors';
 import { validateVersion } from '@a2a-js/sdk/server';
-import { SendMessageRequest, TaskPushNotificationConfig, type AgentCard } from '@a2a-js/sdk';
+import type { AgentCard } from '@a2a-js/sdk';
 
-import { isMessageOperation } from '../operation.js';
 import type { HttpCall } from './call.js';
+import { hasQueryShape, hasRequestShape } from './request-shape.js';
 import { errorResponse, type HttpResponse } from './response.js';
 
 /** Protocol buffers' own limit for JSON; the SDK's codecs are recursive. */
@@ -13,14 +13,16 @@ const MAX_DEPTH = 100;
  * What an authenticated caller gets whose request the SDK would answer with a server error, or with HTTP 200 although
  * nothing in it is a request.
  *
+ * @param request its body, and its query as the framework parsed it
  * @returns undefined when the request can go on to the SDK
  */
 export function requestProblem(
   call: HttpCall,
-  body: unknown,
+  request: { readonly body: unknown; readonly query: unknown },
   versionHeader: string | undefined,
   card: AgentCard,
 ): HttpResponse | undefined {
+  const { body, query } = request;
   const invalid = (message: string, jsonRpcCode: number = A2A_ERROR_CODE.INVALID_REQUEST) =>
     errorResponse(call, { status: 400, statusName: 'INVALID_ARGUMENT', jsonRpcCode, message });
 
@@ -29,30 +31,35 @@ export function requestProblem(
   }
   if (call.binding === 'JSONRPC' && body !== undefined) {
     if (Array.isArray(body)) return invalid('JSON-RPC batches are not supported.');
-    if (typeof body !== 'object' || body === null) return invalid('The body is not a JSON-RPC request object.');
-    if (typeof (body as { method?: unknown }).method !== 'string') return invalid('"method" is not a string.');
+    if (typeof body !== 'object' || body === null)
+      return invalid('The body is not a JSON-RPC request object.');
+    if (typeof (body as { method?: unknown }).method !== 'string')
+      return invalid('"method" is not a string.');
   }
   try {
-    validateVersion(versionHeader === undefined || versionHeader === '' ? '0.3' : versionHeader, card, call.binding);
+    validateVersion(
+      versionHeader === undefined || versionHeader === '' ? '0.3' : versionHeader,
+      card,
+      call.binding,
+    );
   } catch (error) {
     const { code, message } = toJsonRpcError(error);
-    return errorResponse(call, { status: 400, statusName: 'FAILED_PRECONDITION', jsonRpcCode: code, message });
+    return errorResponse(call, {
+      status: 400,
+      statusName: 'FAILED_PRECONDITION',
+      jsonRpcCode: code,
+      message,
+    });
   }
-  if (call.binding === 'HTTP+JSON' && call.protocolVersion === '1.0' && !isReadable(call, body)) {
-    return invalid('The body does not have the shape of this operation.', A2A_ERROR_CODE.INVALID_PARAMS);
+  if (
+    !hasRequestShape(call.binding === 'JSONRPC' ? (body as { params?: unknown } | undefined)?.params : body)
+  ) {
+    return invalid('The request does not have the shape of an A2A operation.', A2A_ERROR_CODE.INVALID_PARAMS);
+  }
+  if (call.binding === 'HTTP+JSON' && !hasQueryShape(query)) {
+    return invalid('A query parameter is repeated, or has parts.', A2A_ERROR_CODE.INVALID_PARAMS);
   }
   return undefined;
-}
-
-/** The SDK's codecs throw on some wrong types, which the SDK then answers with HTTP 500. */
-function isReadable(call: HttpCall, body: unknown): boolean {
-  try {
-    if (isMessageOperation(call.operation)) SendMessageRequest.fromJSON(body ?? {});
-    if (call.operation === 'CreateTaskPushNotificationConfig') TaskPushNotificationConfig.fromJSON(body ?? {});
-    return true;
-  } catch {
-    return false;
-  }
 }
 
 /** Walks level by level, because recursion is what a deep body attacks. */

@@ -31,6 +31,8 @@ export interface Presentation {
 const statuses: Readonly<Record<DenialReason, { readonly code: number; readonly name: string }>> = {
   missing_credential: { code: 401, name: 'UNAUTHENTICATED' },
   invalid_credential: { code: 401, name: 'UNAUTHENTICATED' },
+  // RFC 9470 §3
+  insufficient_authentication: { code: 401, name: 'UNAUTHENTICATED' },
   insufficient_scope: { code: 403, name: 'PERMISSION_DENIED' },
   not_permitted: { code: 403, name: 'PERMISSION_DENIED' },
   unavailable: { code: 503, name: 'UNAVAILABLE' },
@@ -44,6 +46,7 @@ const statuses: Readonly<Record<DenialReason, { readonly code: number; readonly 
 export function denialResponse(denied: Denied, call: HttpCall, presentation: Presentation): HttpResponse {
   const headers = {
     'cache-control': 'no-store',
+    ...Object.assign({}, ...denied.challenges.map((challenge) => challenge.headers ?? {})),
     ...(denied.challenges.length === 0 ? {} : { 'www-authenticate': denied.challenges.map(renderChallenge) }),
     ...(denied.retryAfter === undefined ? {} : { 'retry-after': String(Math.ceil(denied.retryAfter)) }),
   };
@@ -123,8 +126,10 @@ function streamResponse(task: Task, call: HttpCall, headers: HttpResponse['heade
       : call.binding === 'JSONRPC'
         ? { kind: 'status-update', taskId, contextId, status: legacyTask(task).status, final: true }
         : { statusUpdate: { taskId, contextId, status: legacyProtoTask(task).status, final: true } };
+  // Whether the connection stays open is not for a response to say (RFC 9110 §7.6.1), and HTTP/2 forbids the field.
+  const { Connection: _, ...streamHeaders } = SSE_HEADERS;
   const lowerCased = Object.fromEntries(
-    Object.entries(SSE_HEADERS).map(([name, value]) => [name.toLowerCase(), value]),
+    Object.entries(streamHeaders).map(([name, value]) => [name.toLowerCase(), value]),
   );
   return {
     status: 200,

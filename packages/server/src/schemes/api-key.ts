@@ -48,7 +48,10 @@ export type ApiKeyOptions = {
   readonly description?: string;
 } & (
   | {
-      /** The keys that are good now. To rotate, append the new key, deploy, and remove the old one. */
+      /**
+       * The keys that are good now. To rotate, append the new key, deploy, and remove the old one. A key given as a string
+       * is its own owner, under a name made from its digest, which changes with every start unless `secret` is given.
+       */
       readonly keys: readonly (string | ApiKeyEntry)[];
       /**
        * The server secret under which keys are hashed, at least 32 bytes. Default: random, and new with every start. Needed
@@ -112,12 +115,24 @@ function verification(options: ApiKeyOptions): Pick<SecurityScheme<string>, 'ver
       `The API key scheme "${options.name}" needs exactly one of keys, store and validator (given: ${ways.join(', ') || 'none'}): without one, nobody could tell a good key from a bad one.`,
     );
   }
-  if ('validator' in options) return { scopes: options.scopes, verify: verifyWith(options.validator) };
-  if ('store' in options) {
+  const [way] = ways;
+  if (way === 'validator' && 'validator' in options) {
+    assertFunction('validator', options.validator);
+    return { scopes: options.scopes, verify: verifyWith(options.validator) };
+  }
+  if (way === 'store' && 'store' in options) {
+    assertFunction('store.find', options.store.find);
     const secret = secretKey(options.secret);
     return { scopes: options.scopes, verify: (key) => verifyFromStore(options.store, digestUnder(secret, key)) };
   }
-  return verificationByList(options.name, options.keys, options.secret);
+  const { name, keys, secret } = options as Extract<ApiKeyOptions, { readonly keys: unknown }>;
+  return verificationByList(name, keys, secret);
+}
+
+function assertFunction(option: string, value: unknown): void {
+  if (typeof value !== 'function') {
+    throw configurationError('INVALID_OPTION', `The ${option} of an API key scheme must be a function.`);
+  }
 }
 
 function verificationByList(
@@ -158,7 +173,8 @@ function hashEntry(
   entry: string | ApiKeyEntry,
   { secret, secretGiven }: { secret: KeyObject; secretGiven: boolean },
 ): [digest: string, record: ApiKeyRecord] {
-  const given: ApiKeyEntry = typeof entry === 'string' ? { key: entry } : entry;
+  // Null and undefined come from missing environment variables, in JavaScript or past a `!`.
+  const given = (typeof entry === 'object' && (entry as unknown) !== null ? entry : { key: entry }) as ApiKeyEntry;
   if ('digest' in given) {
     if (!secretGiven || !/^[0-9a-f]{64}$/.test(given.digest)) {
       throw configurationError(

@@ -1,15 +1,9 @@
-import type { AuthRequest } from '../auth-request.js';
-import type { HttpDeclaration } from '../card/declaration.js';
-import type { Challenge } from '../challenge.js';
-import { configurationError, MalformedCredential } from '../errors.js';
-import type { SchemeDenial, SecurityScheme, Verification, VerifyContext } from '../scheme.js';
+import { configurationError } from '../errors.js';
+import type { SecurityScheme } from '../scheme.js';
+import type { DpopVerifier } from '../tokens/dpop.js';
+import type { TokenVerifier } from '../tokens/token-verifier.js';
 import { verifyWith, type Validator } from '../validator.js';
-import { authorizationCredentials } from './authorization-header.js';
-
-/** Proves a bearer token. Built by `jwt()`, or written by hand. */
-export interface TokenVerifier {
-  verify(token: string, context: VerifyContext): Verification | Promise<Verification>;
-}
+import { bearerTokenScheme } from './bearer-token.js';
 
 export type HttpBearerOptions = {
   /** Published as a hint on how tokens are formatted, such as `JWT`. */
@@ -18,15 +12,19 @@ export type HttpBearerOptions = {
   readonly description?: string;
   /** The scopes that requirements may ask for. Left out: any. */
   readonly scopes?: readonly string[];
+  /** Accepts tokens that are bound to a key, with their DPoP proofs; see `dpop()`. Left out: such tokens are refused. */
+  readonly dpop?: DpopVerifier;
 } & (
   | {
-      /**
-       * Says who a token belongs to, or nothing when it is not good.
-       */
+      /** Says who a token belongs to, or nothing when it is not good. */
       readonly validator: Validator<string>;
       readonly verifier?: undefined;
     }
-  | { readonly verifier: TokenVerifier; readonly validator?: undefined }
+  | {
+      /** Such as `jwt()`, `jwtFromIssuer()` or `introspection()`. */
+      readonly verifier: TokenVerifier;
+      readonly validator?: undefined;
+    }
 );
 
 /**
@@ -35,50 +33,17 @@ export type HttpBearerOptions = {
  * @throws {ConfigurationError} `INVALID_OPTION` unless exactly one of `validator` and `verifier` is given
  */
 export function httpBearer(options: HttpBearerOptions): SecurityScheme<string> {
-  const { bearerFormat, description, scopes, validator, verifier } = options;
+  const { bearerFormat, description, scopes, dpop, validator, verifier } = options;
   if ((typeof validator === 'function') === (typeof verifier?.verify === 'function')) {
     throw configurationError(
       'INVALID_OPTION',
       'httpBearer needs either a validator(token, context) or a verifier such as jwt({ ... }): without one, nobody could tell a good token from a bad one.',
     );
   }
-  const declaration: HttpDeclaration = { type: 'http', scheme: 'Bearer', bearerFormat, description };
-  return {
-    declaration,
+  return bearerTokenScheme({
+    declaration: { type: 'http', scheme: 'Bearer', bearerFormat, description },
     scopes,
-    extract: extractBearerToken,
-    verify: validator === undefined ? (token, context) => verifier.verify(token, context) : verifyWith(validator),
-    challenge: bearerChallenge,
-  };
-}
-
-/**
- * @returns the token, or undefined when the request has no Bearer credentials
- * @throws {MalformedCredential} when they are no single b64token (RFC 6750 §2.1)
- */
-export function extractBearerToken(request: AuthRequest): string | undefined {
-  const token = authorizationCredentials(request, 'Bearer');
-  if (token !== undefined && !/^[A-Za-z0-9\-._~+/]+=*$/.test(token)) {
-    throw new MalformedCredential('The Authorization header holds no single well-formed bearer token.');
-  }
-  return token;
-}
-
-/** RFC 6750 §3: no error code when nothing was presented; the scope where one is asked for. */
-export function bearerChallenge({ reason, requiredScopes, realm }: SchemeDenial): Challenge {
-  const errors: Record<SchemeDenial['reason'], string | undefined> = {
-    missing: undefined,
-    malformed: 'invalid_request',
-    invalid: 'invalid_token',
-    insufficient_scope: 'insufficient_scope',
-    not_permitted: 'insufficient_scope',
-  };
-  return {
-    scheme: 'Bearer',
-    params: {
-      realm,
-      error: errors[reason],
-      scope: requiredScopes.length === 0 ? undefined : requiredScopes.join(' '),
-    },
-  };
+    dpop,
+    verifier: validator === undefined ? verifier : { verify: verifyWith(validator) },
+  });
 }

@@ -1,10 +1,12 @@
 import { createPublicKey, createSecretKey, KeyObject, type JsonWebKey } from 'node:crypto';
 
-import { errors, jwtVerify, type JWTPayload } from 'jose';
+import { jwtVerify } from 'jose';
 
 import { configurationError } from '../errors.js';
 import type { Verification } from '../scheme.js';
-import { VerifiedTokenCache, type TokenCacheOptions } from './verified-token-cache.js';
+import { isIdToken, refusalOf, refused, verificationOf } from './jwt-claims.js';
+import { rememberTokens, type TokenMemoryOptions } from './token-memory.js';
+import type { TokenVerifier } from './token-verifier.js';
 
 export type JwtOptions = {
   /** The `iss` a token must have, exactly; several are alternatives. */
@@ -20,9 +22,7 @@ export type JwtOptions = {
   readonly clockTolerance?: number;
   /** Claims that must be present besides `iss`, `aud`, `exp` and `sub`. */
   readonly requiredClaims?: readonly string[];
-  /** How long verified tokens are remembered; false to verify every one every time. */
-  readonly cache?: TokenCacheOptions | false;
-} & (
+} & TokenMemoryOptions & (
   | {
       /** Shared with the issuer: at least as many bytes as the hash has (RFC 7518 §3.2), so 32 for HS256. */
       readonly secret: string | Uint8Array;
@@ -34,11 +34,6 @@ export type JwtOptions = {
       readonly secret?: undefined;
     }
 );
-
-/** Proves a token for `httpBearer({ verifier })`. */
-export interface JwtVerifier {
-  verify(token: string): Verification | Promise<Verification>;
-}
 
 const HMAC_MIN_BYTES: Readonly<Record<string, number>> = { HS256: 32, HS384: 48, HS512: 64 };
 
@@ -60,8 +55,8 @@ const RSA_ALGORITHMS = ['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512'];
  *
  * @throws {ConfigurationError} `INVALID_OPTION` when an option is missing or too weak
  */
-export function jwt(options: JwtOptions): JwtVerifier {
-  const { clockTolerance = 5, requiredClaims = [], cache = {} } = options;
+export function jwt(options: JwtOptions): TokenVerifier {
+  const { clockTolerance = 5, requiredClaims = [] } = options;
   const issuer = nonEmptyList('issuer', options.issuer);
   const audience = nonEmptyList('audience', options.audience);
   const { key, algorithms } = keyAndAlgorithms(options);
@@ -78,58 +73,14 @@ export function jwt(options: JwtOptions): JwtVerifier {
         clockTolerance,
         requiredClaims: [...new Set(['iss', 'aud', 'exp', 'sub', ...requiredClaims])],
       });
-      return verificationOf(payload, protectedHeader.typ, clockTolerance);
+      if (isIdToken(payload, protectedHeader.typ)) return refused('it is an ID token, which is no access token');
+      return verificationOf(payload, { clockTolerance });
     } catch (error) {
-      return refusal(error);
+      return refusalOf(error);
     }
   };
 
-  if (cache === false) return { verify: verifyToken };
-  const remembered = new VerifiedTokenCache(cache);
-  return { verify: (token) => remembered.through(token, () => verifyToken(token)) };
-}
-
-function verificationOf(payload: JWTPayload, typ: string | undefined, clockTolerance: number): Verification {
-  const { sub, iss, exp, client_id: clientId, azp } = payload;
-  if (typeof sub !== 'string' || sub === '') return refused('"sub" is not a non-empty string');
-  // JSON has numbers so large that they read as Infinity: a token that never ends.
-  if (exp === undefined || !Number.isFinite(exp) || exp >= 1e11) return refused('"exp" is not a usable time');
-  if (isIdToken(payload, typ)) return refused('it is an ID token, which is no access token');
-  return {
-    verified: true,
-    principal: {
-      subject: sub,
-      issuer: iss,
-      clientId: [clientId, azp].find((id): id is string => typeof id === 'string' && id !== ''),
-      claims: deepFreeze(payload),
-      expiresAt: exp + clockTolerance,
-    },
-    scopes: scopesOf(payload),
-  };
-}
-
-/** OIDC Core §2 and §3.1.3.6: these claims tie an ID token to a login, which no access token is. */
-function isIdToken(payload: JWTPayload, typ: string | undefined): boolean {
-  return typ?.toLowerCase() === 'id+jwt' || ['nonce', 'at_hash', 'c_hash'].some((claim) => claim in payload);
-}
-
-/** RFC 9068 §2.2.3 has `scope`, a list in one string; some issuers have `scp`, as such or as an array. */
-function scopesOf({ scope, scp }: JWTPayload): readonly string[] {
-  const granted = scope ?? scp;
-  if (typeof granted === 'string') return granted.split(' ').filter((name) => name !== '');
-  return Array.isArray(granted) ? granted.filter((name): name is string => typeof name === 'string') : [];
-}
-
-function refusal(error: unknown): Verification {
-  if (error instanceof errors.JWTExpired) {
-    return { verified: false, reason: 'expired', detail: 'The token has ended.' };
-  }
-  if (error instanceof errors.JOSEError) return refused(`${error.code}, ${error.message}`);
-  throw error;
-}
-
-function refused(why: string): Verification {
-  return { verified: false, reason: 'invalid', detail: `The token is not accepted: ${why}.` };
+  return { verify: rememberTokens(verifyToken, options) };
 }
 
 function keyAndAlgorithms({ secret, publicKey, algorithms }: JwtOptions): { key: KeyObject; algorithms: string[] } {
@@ -212,12 +163,4 @@ function nonEmptyList(option: string, value: string | readonly string[] | undefi
 
 function invalid(message: string): Error {
   return configurationError('INVALID_OPTION', `jwt(): ${message}`);
-}
-
-function deepFreeze<T>(value: T): T {
-  if (typeof value === 'object' && value !== null) {
-    Object.values(value).forEach(deepFreeze);
-    Object.freeze(value);
-  }
-  return value;
 }

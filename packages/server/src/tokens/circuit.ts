@@ -1,0 +1,59 @@
+import { VerifierUnavailable } from '../errors.js';
+
+export interface CircuitOptions {
+  /** Failures in a row after which the provider is left alone. Default 5. */
+  readonly failures?: number;
+  /** Seconds for which it is left alone; doubled with every failed attempt after that, up to eight times. Default 5. */
+  readonly pause?: number;
+  /** Calls under way at the same time; more are turned away at once. Default 64. */
+  readonly concurrency?: number;
+}
+
+/**
+ * Puts a bound on calling a provider: after failures in a row it is left alone for a while, then tried by one call; and
+ * never more than `concurrency` calls are under way.
+ *
+ * @throws {VerifierUnavailable} from the returned function, when a call fails or is not made
+ */
+export function circuit<Argument, Result>(
+  what: string,
+  call: (argument: Argument) => Promise<Result>,
+  { failures = 5, pause = 5, concurrency = 64 }: CircuitOptions = {},
+): (argument: Argument) => Promise<Result> {
+  let failedInARow = 0;
+  let openUntil = 0;
+  let underWay = 0;
+
+  return async (argument) => {
+    const now = Date.now();
+    if (now < openUntil) {
+      throw new VerifierUnavailable(`${what} failed ${String(failedInARow)} times in a row and is left alone.`, {
+        retryAfter: Math.ceil((openUntil - now) / 1000),
+      });
+    }
+    if (underWay >= concurrency) {
+      throw new VerifierUnavailable(`${what} has ${String(concurrency)} calls under way.`, { retryAfter: 1 });
+    }
+    const isTrial = failedInARow >= failures;
+    // While one call tries whether the provider is back, the others go on waiting.
+    if (isTrial) openUntil = now + pause * 1000;
+    underWay += 1;
+    try {
+      const result = await call(argument);
+      failedInARow = 0;
+      openUntil = 0;
+      return result;
+    } catch (error) {
+      failedInARow += 1;
+      if (failedInARow >= failures) {
+        openUntil = Date.now() + pause * 1000 * 2 ** Math.min(3, failedInARow - failures);
+      }
+      throw new VerifierUnavailable(`${what} failed: ${error instanceof Error ? error.message : String(error)}`, {
+        retryAfter: Math.max(1, Math.ceil(pause)),
+        cause: error,
+      });
+    } finally {
+      underWay -= 1;
+    }
+  };
+}

@@ -1,0 +1,159 @@
+import type { JWTPayload } from 'jose';
+import {
+  ClientSecretBasic,
+  ClientSecretPost,
+  Configuration,
+  allowInsecureRequests,
+  customFetch,
+  enableNonRepudiationChecks,
+  PrivateKeyJwt,
+  TlsClientAuth,
+  tokenIntrospection,
+  type ClientAuth,
+  type CryptoKey,
+  type CustomFetch,
+  type IntrospectionResponse,
+} from 'openid-client';
+
+import { configurationError } from '../errors.js';
+import type { Verification } from '../scheme.js';
+import { circuit, type CircuitOptions } from './circuit.js';
+import { discoverIssuer } from './discovery.js';
+import { hasAudience, refused, verificationOf, type ScopesMapper } from './jwt-claims.js';
+import { assertSecure, boundedFetch, type OutboundOptions } from './outbound.js';
+import { Refreshable } from './refreshable.js';
+import { rememberTokens, type TokenMemoryOptions } from './token-memory.js';
+import type { TokenVerifier } from './token-verifier.js';
+
+/** How the agent authenticates at the introspection endpoint (RFC 7662 §2.1), where it is an OAuth client itself. */
+export type ClientAuthentication =
+  | { readonly method: 'client_secret_basic' | 'client_secret_post'; readonly clientSecret: string }
+  /** RFC 7523: an assertion signed with the client's private key. */
+  | { readonly method: 'private_key_jwt'; readonly key: CryptoKey; readonly keyId?: string }
+  /** RFC 8705: the given `fetch` presents the client certificate. */
+  | { readonly method: 'tls_client_auth' };
+
+export interface IntrospectionOptions extends TokenMemoryOptions, OutboundOptions {
+  /** The authorization server; where its metadata is looked for, unless `endpoint` is given. */
+  readonly issuer: string;
+  /** The introspection endpoint. Default: as the metadata says. */
+  readonly endpoint?: string;
+  /** The `aud` a token must have, alone or among others; several are alternatives. */
+  readonly audience: string | readonly string[];
+  /** The agent's own client id at the authorization server. */
+  readonly clientId: string;
+  readonly clientAuthentication: ClientAuthentication;
+  /** Asks for signed responses (RFC 9701) with this algorithm, and verifies their signature. Default: plain JSON. */
+  readonly signedResponseAlg?: string;
+  /** Seconds for which a refusal is remembered. Default 5; 0 to ask every time. */
+  readonly refusedMaxAge?: number;
+  /** Finds the scopes, where they are not in `scope`. */
+  readonly scopes?: ScopesMapper;
+  /** When a failing endpoint is left alone, and how many calls may be under way. */
+  readonly circuit?: CircuitOptions;
+}
+
+/** Metadata changes rarely; while it cannot be refreshed it is used on for a day. */
+const METADATA = { maxAge: 3_600_000, maxStale: 86_400_000, cooldown: 5_000 };
+
+/**
+ * Verifies opaque tokens by asking the authorization server (RFC 7662).
+ *
+ * A token is accepted when the answer says that it is active, an access token, for our audience, from this issuer, and
+ * with an expiry that is not over. Answers are remembered up to `cache.maxAge`, and never past the token's end.
+ *
+ * @throws {ConfigurationError} `INVALID_OPTION` when an option is missing
+ */
+export function introspection(options: IntrospectionOptions): Required<TokenVerifier> {
+  const { issuer, endpoint, clientId, refusedMaxAge = 5 } = options;
+  const audience = [options.audience].flat() as readonly string[];
+  for (const [name, values] of Object.entries({ issuer: [issuer], clientId: [clientId], audience })) {
+    if (values.length === 0 || !values.every((value) => typeof value === 'string' && value !== '')) {
+      throw configurationError('INVALID_OPTION', `introspection(): ${name} must be a non-empty string.`);
+    }
+  }
+  if (endpoint !== undefined) assertSecure(new URL(endpoint));
+
+  const client = new Refreshable({
+    ...METADATA,
+    what: `The metadata of ${issuer}`,
+    load: () => introspectionClient(options),
+  });
+  const ask = circuit(
+    `The introspection endpoint of ${issuer}`,
+    async (token: string) => {
+      const configuration = await client.get();
+      return tokenIntrospection(configuration, token, { token_type_hint: 'access_token' });
+    },
+    options.circuit,
+  );
+
+  return {
+    verify: rememberTokens(
+      async (token) => verificationFrom(await ask(token), { issuer, audience, scopes: options.scopes }),
+      options,
+      refusedMaxAge,
+    ),
+    authorizationServers: [issuer],
+    async warmUp() {
+      await client.get();
+    },
+  };
+}
+
+function verificationFrom(
+  response: IntrospectionResponse,
+  expected: { issuer: string; audience: readonly string[]; scopes: ScopesMapper | undefined },
+): Verification {
+  if (!response.active) return refused('the authorization server says that it is not active');
+  if (response.iss !== undefined && response.iss !== expected.issuer) return refused('its "iss" is another issuer');
+  if (!hasAudience(response.aud, expected.audience)) return refused('its "aud" does not name this agent');
+  // A refresh token is active as well, but has no type of access token (RFC 6749 §7.1).
+  if (!['bearer', 'dpop'].includes(String(response.token_type).toLowerCase())) {
+    return refused('its "token_type" is not that of an access token');
+  }
+  const { exp, nbf } = response;
+  if (exp === undefined) return refused('it has no "exp"');
+  if (exp * 1000 <= Date.now()) return { verified: false, reason: 'expired', detail: 'The token has ended.' };
+  if (nbf !== undefined && nbf * 1000 > Date.now()) return refused('its "nbf" is not reached yet');
+  // A token that stands for the client itself has no subject of its own; RFC 9068 §2.2 has the client id there.
+  const sub = response.sub ?? response.client_id;
+  if (sub === undefined) return refused('it has neither "sub" nor "client_id"');
+  return verificationOf({ ...response, iss: expected.issuer, sub } as JWTPayload, {
+    clockTolerance: 0,
+    scopes: expected.scopes,
+  });
+}
+
+async function introspectionClient(options: IntrospectionOptions): Promise<Configuration> {
+  const { issuer, endpoint, clientId, signedResponseAlg } = options;
+  const clientAuthentication = toClientAuth(options.clientAuthentication);
+  const metadata: Record<string, string> =
+    signedResponseAlg === undefined ? {} : { introspection_signed_response_alg: signedResponseAlg };
+  const configuration =
+    endpoint === undefined || signedResponseAlg !== undefined
+      ? await discoverIssuer(issuer, { ...options, clientId, clientAuthentication, clientMetadata: metadata })
+      : new Configuration({ issuer, introspection_endpoint: endpoint }, clientId, metadata, clientAuthentication);
+  configuration[customFetch] = boundedFetch(options) as CustomFetch;
+  configuration.timeout = (options.timeout ?? 5_000) / 1000;
+  allowInsecureRequests(configuration);
+  if (signedResponseAlg !== undefined) enableNonRepudiationChecks(configuration);
+  return configuration;
+}
+
+function toClientAuth(authentication: ClientAuthentication): ClientAuth {
+  switch (authentication.method) {
+    case 'client_secret_basic':
+      return ClientSecretBasic(authentication.clientSecret);
+    case 'client_secret_post':
+      return ClientSecretPost(authentication.clientSecret);
+    case 'private_key_jwt':
+      return PrivateKeyJwt(
+        authentication.keyId === undefined
+          ? authentication.key
+          : { key: authentication.key, kid: authentication.keyId },
+      );
+    case 'tls_client_auth':
+      return TlsClientAuth();
+  }
+}

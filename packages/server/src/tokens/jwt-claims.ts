@@ -1,0 +1,110 @@
+import { errors, type JWTPayload } from 'jose';
+
+import type { Verification } from '../scheme.js';
+
+/** Finds the scopes in a token's claims. */
+export type ScopesMapper = (claims: Readonly<Record<string, unknown>>) => readonly string[];
+
+/** The asymmetric algorithms of RFC 7518 and RFC 8037. */
+export const ASYMMETRIC_ALGORITHMS: readonly string[] = [
+  'RS256',
+  'RS384',
+  'RS512',
+  'PS256',
+  'PS384',
+  'PS512',
+  'ES256',
+  'ES384',
+  'ES512',
+  'EdDSA',
+  'Ed25519',
+];
+
+/**
+ * What a JWT says, once its signature, issuer, audience and times are known to be good.
+ *
+ * @param clockTolerance seconds by which the token may outlive its `exp`
+ */
+export function verificationOf(
+  claims: JWTPayload,
+  options: { clockTolerance: number; scopes?: ScopesMapper | undefined },
+): Verification {
+  const { sub, iss, exp } = claims;
+  if (typeof sub !== 'string' || sub === '') return refused('"sub" is not a non-empty string');
+  // JSON has numbers so large that they read as Infinity: a token that never ends.
+  if (exp === undefined || !Number.isFinite(exp) || exp >= 1e11) return refused('"exp" is not a usable time');
+  return {
+    verified: true,
+    principal: {
+      subject: sub,
+      issuer: iss,
+      clientId: clientIdOf(claims),
+      claims: deepFreeze(claims),
+      expiresAt: exp + options.clockTolerance,
+    },
+    scopes: (options.scopes ?? scopesOf)(claims),
+  };
+}
+
+/** RFC 9068 §2.2.3 has `scope`, a list in one string; some issuers have `scp`, as such or as an array. */
+export function scopesOf({ scope, scp }: Readonly<Record<string, unknown>>): readonly string[] {
+  const granted = scope ?? scp;
+  if (typeof granted === 'string') return granted.split(' ').filter((name) => name !== '');
+  return Array.isArray(granted) ? granted.filter((name): name is string => typeof name === 'string') : [];
+}
+
+/** RFC 9068 §2.2 has `client_id`; OpenID Connect has `azp`; Okta has `cid` and Entra ID v1 `appid`. */
+export function clientIdOf(claims: Readonly<Record<string, unknown>>): string | undefined {
+  return ['client_id', 'azp', 'cid', 'appid']
+    .map((name) => claims[name])
+    .find((id): id is string => typeof id === 'string' && id !== '');
+}
+
+/**
+ * Whether a JWT is an ID token: by its `typ`, by the claims that tie it to a login (OIDC Core §2, §3.3.2.11), or by what
+ * Keycloak (`typ`) and Cognito (`token_use`) say in the claims.
+ */
+export function isIdToken(claims: Readonly<Record<string, unknown>>, typ: string | undefined): boolean {
+  return (
+    mediaType(typ) === 'id+jwt' ||
+    ['nonce', 'at_hash', 'c_hash', 's_hash'].some((claim) => claim in claims) ||
+    claims['typ'] === 'ID' ||
+    claims['token_use'] === 'id'
+  );
+}
+
+/** RFC 7515 §4.1.9: `application/` may be left out, and case does not matter. */
+export function mediaType(typ: string | undefined): string | undefined {
+  return typ?.toLowerCase().replace(/^application\//, '');
+}
+
+/** Whether a list of audiences, or a single one, names one of ours. */
+export function hasAudience(aud: unknown, accepted: readonly string[]): boolean {
+  return [aud].flat().some((audience) => typeof audience === 'string' && accepted.includes(audience));
+}
+
+/**
+ * Reads an error of jose as a refusal.
+ *
+ * @throws the error, when it is not about the token
+ */
+export function refusalOf(error: unknown): Verification {
+  if (error instanceof errors.JWTExpired) {
+    return { verified: false, reason: 'expired', detail: 'The token has ended.' };
+  }
+  if (error instanceof errors.JOSEError) return refused(`${error.code}, ${error.message}`);
+  throw error;
+}
+
+export function refused(why: string): Verification {
+  return { verified: false, reason: 'invalid', detail: `The token is not accepted: ${why}.` };
+}
+
+/** Claims are shared by every request that presents the token. */
+function deepFreeze<T>(value: T): T {
+  if (typeof value === 'object' && value !== null) {
+    Object.values(value).forEach(deepFreeze);
+    Object.freeze(value);
+  }
+  return value;
+}

@@ -1,0 +1,92 @@
+import type { TrustedIssuer } from './jwt-from-issuer.js';
+import { scopesOf } from './jwt-claims.js';
+
+/**
+ * Keycloak: access tokens have the `typ` JWT, and what they are in a claim.
+ *
+ * @param url the server's base URL, such as `https://login.example.com`
+ */
+export function keycloak({ url, realm }: { readonly url: string; readonly realm: string }): TrustedIssuer {
+  return { issuer: `${url.replace(/\/+$/, '')}/realms/${encodeURIComponent(realm)}`, anyJwt: true };
+}
+
+/**
+ * Auth0: both its own token profile and that of RFC 9068; with RBAC on, permissions count as scopes.
+ *
+ * @param domain such as `example.eu.auth0.com`
+ */
+export function auth0({ domain }: { readonly domain: string }): TrustedIssuer {
+  return {
+    issuer: `https://${domain}/`,
+    anyJwt: true,
+    scopes: (claims) => [...scopesOf(claims), ...stringsOf(claims['permissions'])],
+  };
+}
+
+/**
+ * Microsoft Entra ID, tokens of version 2.0 of a single tenant: delegated permissions (`scp`) and app roles (`roles`)
+ * count as scopes.
+ *
+ * @param tenantId the directory's id, a GUID; `common` and `organizations` stand for no issuer
+ */
+export function entraId({ tenantId }: { readonly tenantId: string }): TrustedIssuer {
+  return {
+    issuer: `https://login.microsoftonline.com/${encodeURIComponent(tenantId)}/v2.0`,
+    anyJwt: true,
+    scopes: (claims) => [...scopesOf(claims), ...stringsOf(claims['roles'])],
+  };
+}
+
+/**
+ * Okta, a custom authorization server. (The access tokens of the org authorization server are for Okta alone.)
+ *
+ * @param domain such as `example.okta.com`
+ * @param authorizationServerId default `default`
+ */
+export function okta({
+  domain,
+  authorizationServerId = 'default',
+}: {
+  readonly domain: string;
+  readonly authorizationServerId?: string;
+}): TrustedIssuer {
+  return { issuer: `https://${domain}/oauth2/${encodeURIComponent(authorizationServerId)}`, anyJwt: true };
+}
+
+/**
+ * Google, whose access tokens are opaque and for Google alone: its ID tokens are accepted, for this client.
+ *
+ * @param clientId such as `1234-abcd.apps.googleusercontent.com`; several are alternatives
+ */
+export function google({ clientId }: { readonly clientId: string | readonly string[] }): TrustedIssuer {
+  return { issuer: 'https://accounts.google.com', audience: clientId, accept: 'id_token', algorithms: ['RS256'] };
+}
+
+/**
+ * AWS Cognito, whose access tokens carry no `aud`: the client that a token was issued to is checked instead.
+ *
+ * @param region such as `eu-central-1`
+ * @param userPoolId such as `eu-central-1_Ab12Cd34E`
+ * @param clientIds the app clients whose tokens are accepted
+ */
+export function cognito({
+  region,
+  userPoolId,
+  clientIds,
+}: {
+  readonly region: string;
+  readonly userPoolId: string;
+  readonly clientIds: readonly string[];
+}): TrustedIssuer {
+  return {
+    issuer: `https://cognito-idp.${region}.amazonaws.com/${userPoolId}`,
+    audience: clientIds,
+    audienceClaim: 'client_id',
+    anyJwt: true,
+    algorithms: ['RS256'],
+  };
+}
+
+function stringsOf(claim: unknown): readonly string[] {
+  return Array.isArray(claim) ? claim.filter((name): name is string => typeof name === 'string') : [];
+}

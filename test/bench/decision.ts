@@ -1,0 +1,30 @@
+import { Child } from './child.js';
+import type { Effort } from './settings.js';
+
+/** Microseconds for one decision, by variant and round. */
+export type DecisionTimes = Readonly<Record<string, readonly number[]>>;
+
+export interface DecisionMeasurements {
+  /** By the number of keys stored. */
+  readonly apiKey: DecisionTimes;
+  readonly seenJwt: DecisionTimes;
+  /** By the number of alternatives, of which the last matches. */
+  readonly alternatives: DecisionTimes;
+}
+
+/** The decision without HTTP, each kind in a process of its own. */
+export async function measureDecisions(effort: Effort): Promise<DecisionMeasurements> {
+  const measure = async (kind: string): Promise<DecisionTimes> => {
+    const child = new Child(`decisions/${kind}`, effort);
+    try {
+      return await child.message<DecisionTimes>();
+    } finally {
+      await child.stop();
+    }
+  };
+  return {
+    apiKey: await measure('api-key'),
+    seenJwt: await measure('seen-jwt'),
+    alternatives: await measure('alternatives'),
+  };
+}

@@ -1,0 +1,57 @@
+import type { AgentSecurity, AuthRequest } from '@a2a-auth/server';
+
+import type { DecisionTimes } from '../decision.js';
+import type { Effort } from '../settings.js';
+import { rotated } from '../statistics.js';
+
+export interface DecisionVariant {
+  readonly security: AgentSecurity<string>;
+  /** The header with the credential, of several callers in turn. */
+  readonly header: string;
+  readonly values: readonly string[];
+}
+
+const none: readonly string[] = [];
+
+/** Measures decisions as asked for by the parent process, sends it the times, and ends. */
+export async function measureRounds(
+  prepare: (effort: Effort) => Record<string, DecisionVariant>,
+): Promise<void> {
+  const effort = JSON.parse(process.argv[2] ?? '') as Effort;
+  const variants = Object.entries(prepare(effort));
+  const times: Record<string, number[]> = Object.fromEntries(variants.map(([name]) => [name, []]));
+  // The first two rounds are for warming up.
+  for (let round = -2; round < effort.rounds; round++) {
+    for (const [name, variant] of rotated(variants, round + 2)) {
+      globalThis.gc?.();
+      const microseconds = await decideRepeatedly(variant, effort.decisions);
+      if (round >= 0) times[name]?.push(microseconds);
+    }
+  }
+  process.once('disconnect', () => process.exit(0));
+  process.send?.(times satisfies DecisionTimes);
+}
+
+async function decideRepeatedly(
+  { security, header, values }: DecisionVariant,
+  count: number,
+): Promise<number> {
+  const startedAt = performance.now();
+  for (let index = 0; index < count; index++) {
+    const decision = await security.authenticate(requestWith(header, values[index % values.length] ?? ''));
+    if (!decision.granted) throw new Error(`Denied: ${decision.reason}`);
+  }
+  return ((performance.now() - startedAt) / count) * 1000;
+}
+
+function requestWith(header: string, value: string): AuthRequest {
+  const present = [value];
+  return {
+    method: 'POST',
+    url: 'http://localhost/',
+    remoteAddress: '127.0.0.1',
+    header: (name) => (name.toLowerCase() === header ? present : none),
+    query: () => none,
+    cookie: () => none,
+  };
+}

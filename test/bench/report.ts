@@ -1,0 +1,153 @@
+import { arch, availableParallelism, cpus, platform } from 'node:os';
+
+import type { DecisionMeasurements, DecisionTimes } from './decision.js';
+import type { HttpMeasurement, HttpVariant } from './http.js';
+import type { Effort } from './settings.js';
+import { ratios, spreadOf } from './statistics.js';
+
+interface Budget {
+  readonly comparison: '≥' | '≤';
+  readonly bound: number;
+}
+
+const atLeast = (bound: number): Budget => ({ comparison: '≥', bound });
+const atMost = (bound: number): Budget => ({ comparison: '≤', bound });
+
+/** The results as Markdown. */
+export function report(
+  effort: Effort,
+  http: ReadonlyMap<HttpVariant, HttpMeasurement>,
+  decisions: DecisionMeasurements,
+): string {
+  return `# Benchmark results
+
+Written by \`npm run bench\` on ${new Date().toISOString().slice(0, 10)}.
+
+- Machine: ${cpus()[0]?.model.trim() ?? 'unknown processor'}, ${String(availableParallelism())} cores, ${platform()} ${arch()}
+- Node.js ${process.version}
+- ${String(effort.rounds)} rounds, each of which runs every variant once, beginning with another one each time
+
+A ratio is taken within each round, so that what slows the whole machine down cancels out. The tables show the median
+over the rounds, the quartiles, and in brackets the extremes.
+
+## Requests per second
+
+The same tiny agent (Express, the SDK's \`DefaultRequestHandler\` and \`jsonRpcHandler\`, \`SendMessage\` answered with a
+message at once), one server process for each variant, ${String(effort.requests)} requests a round over ten kept-alive
+connections, the load generator on the same machine. Tokens are signed with RS256 (2048 bits). The other packages get
+tokens they have never seen, the same key, algorithm, issuer and audience.
+
+${httpTable(http)}
+
+${absoluteTable(http)}
+
+## One decision, without HTTP
+
+\`security.authenticate(request)\`, ${String(effort.decisions)} times a round.
+
+${decisionTable(decisions)}
+`;
+}
+
+function httpTable(http: ReadonlyMap<HttpVariant, HttpMeasurement>): string {
+  const compared = (title: string, of: HttpVariant, to: HttpVariant, budget?: Budget) =>
+    row(title, ratios(rates(http, of), rates(http, to)), format(3), budget);
+  return table(
+    ['Requests per second', 'Ratio', 'Spread', 'Budget', 'Holds'],
+    [
+      compared('API key, against no auth', 'API key', 'no auth', atLeast(0.97)),
+      compared('JWT seen before, against no auth', 'JWT seen before', 'no auth', atLeast(0.95)),
+      compared('JWT never seen, against bare jose', 'JWT never seen', 'bare jose', atLeast(0.95)),
+      compared(
+        'JWT never seen, against express-oauth2-jwt-bearer',
+        'JWT never seen',
+        'express-oauth2-jwt-bearer',
+        atLeast(1.2),
+      ),
+      compared('JWT never seen, against passport-jwt', 'JWT never seen', 'passport-jwt'),
+      compared('JWT never seen, against no auth', 'JWT never seen', 'no auth'),
+      compared('bare jose, against no auth', 'bare jose', 'no auth'),
+      compared('express-oauth2-jwt-bearer, against no auth', 'express-oauth2-jwt-bearer', 'no auth'),
+      compared('passport-jwt, against no auth', 'passport-jwt', 'no auth'),
+    ],
+  );
+}
+
+function absoluteTable(http: ReadonlyMap<HttpVariant, HttpMeasurement>): string {
+  return table(
+    ['Variant', 'Requests per second', 'Spread', 'Server processor time per request, µs'],
+    [...http].map(([variant, { requestsPerSecond, cpu }]) => [
+      variant,
+      ...spreadCells(requestsPerSecond, format(0)),
+      format(0)(spreadOf(cpu).median),
+    ]),
+  );
+}
+
+function decisionTable({ apiKey, seenJwt, alternatives }: DecisionMeasurements): string {
+  const counts = Object.keys(apiKey);
+  const most = counts.at(-1) ?? '';
+  const grouped = (count: string) => Number(count).toLocaleString('en');
+  const compared = (title: string, times: DecisionTimes, of: string, to: string, budget?: Budget) =>
+    row(title, ratios(times[of] ?? [], times[to] ?? []), format(2), budget);
+  return table(
+    ['Decision', 'Value', 'Spread', 'Budget', 'Holds'],
+    [
+      ...counts.map((count) =>
+        row(`API key, ${grouped(count)} stored`, apiKey[count] ?? [], microseconds, atMost(5)),
+      ),
+      compared(`API key, ${grouped(most)} stored against 1`, apiKey, most, '1'),
+      ...Object.entries(seenJwt).map(([name, times]) => row(name, times, microseconds, atMost(5))),
+      ...Object.entries(alternatives).map(([count, times]) =>
+        row(
+          `${count} ${count === '1' ? 'alternative' : 'alternatives, the last matches'}`,
+          times,
+          microseconds,
+        ),
+      ),
+      compared('10 alternatives against 1', alternatives, '10', '1', atMost(2)),
+    ],
+  );
+}
+
+function rates(http: ReadonlyMap<HttpVariant, HttpMeasurement>, variant: HttpVariant): readonly number[] {
+  return http.get(variant)?.requestsPerSecond ?? [];
+}
+
+function row(
+  title: string,
+  values: readonly number[],
+  show: (value: number) => string,
+  budget?: Budget,
+): string[] {
+  const { median } = spreadOf(values);
+  const cells = [title, ...spreadCells(values, show)];
+  if (budget === undefined) return [...cells, '', ''];
+  const holds = budget.comparison === '≥' ? median >= budget.bound : median <= budget.bound;
+  return [...cells, `${budget.comparison} ${String(budget.bound)}`, holds ? 'yes' : 'no'];
+}
+
+function spreadCells(values: readonly number[], show: (value: number) => string): string[] {
+  const { median, lowerQuartile, upperQuartile, min, max } = spreadOf(values);
+  return [show(median), `${show(lowerQuartile)} to ${show(upperQuartile)} (${show(min)} to ${show(max)})`];
+}
+
+function format(digits: number): (value: number) => string {
+  return (value) =>
+    value.toLocaleString('en', { minimumFractionDigits: digits, maximumFractionDigits: digits });
+}
+
+function microseconds(value: number): string {
+  return `${value.toFixed(2)} µs`;
+}
+
+function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
+  const widths = head.map((title, column) =>
+    Math.max(...[head, ...rows].map((cells) => (cells[column] ?? title).length)),
+  );
+  const line = (cells: readonly string[]) =>
+    `| ${cells.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join(' | ')} |`;
+  return [line(head), `| ${widths.map((width) => '-'.repeat(width)).join(' | ')} |`, ...rows.map(line)].join(
+    '\n',
+  );
+}

@@ -1,0 +1,3 @@
+import { agentBehind, serve, userNamed } from './agent.js';
+
+await serve(agentBehind([], () => userNamed(undefined)));

@@ -1,0 +1,27 @@
+import type { RequestHandler } from 'express';
+import passport from 'passport';
+import { ExtractJwt, Strategy } from 'passport-jwt';
+
+import { ALGORITHM, AUDIENCE, ISSUER } from '../settings.js';
+import { agentBehind, serve, settings, userNamed } from './agent.js';
+
+passport.use(
+  new Strategy(
+    {
+      jwtFromRequest: ExtractJwt.fromAuthHeaderAsBearerToken(),
+      secretOrKey: settings().publicKey,
+      algorithms: [ALGORITHM],
+      issuer: ISSUER,
+      audience: AUDIENCE,
+    },
+    (payload: { sub?: string }, done: (error: unknown, user: { sub?: string }) => void) => {
+      done(null, payload);
+    },
+  ),
+);
+
+await serve(
+  agentBehind([passport.authenticate('jwt', { session: false }) as RequestHandler], (req) =>
+    userNamed((req.user as { sub?: string } | undefined)?.sub),
+  ),
+);
