@@ -162,7 +162,7 @@ describe.each(combinations)('over $binding $version', (combination) => {
         const response = await exchangeCall(
           combination,
           { ...call, path: `${call.path}?${name}=x&${name}[y]=z&${name}[${name}]=z` },
-          [[name, 'x'], ['Cookie', `${name}=x; ${name}[y]=z`], ['Cookie', `${name}`], ...credentials],
+          [[name, 'x'], ['Cookie', `${name}=x; ${name}[y]=z`], ['Cookie', name], ...credentials],
         );
         if (!authenticated) expect(response.status).toBe(401);
         else expect(response.body).toContain('Task not found');

@@ -16,7 +16,7 @@ beforeAll(async () => {
 });
 
 /** Another seed makes other requests: `A2A_AUTH_SEED=7 npx vitest run test/express/generated-requests.test.ts`. */
-const seed = Number(process.env['A2A_AUTH_SEED'] ?? 1);
+const seed = Number(process.env.A2A_AUTH_SEED ?? 1);
 const numRuns = 10_000;
 
 describe(`of ${String(numRuns)} generated requests`, () => {

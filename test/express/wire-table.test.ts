@@ -490,7 +490,7 @@ describe('the contextId of a denied message', () => {
 
 it('a denied stream leaves the connection to the server, which closes it when the caller wants that', async () => {
   for (const { binding, version } of combinations) {
-    const [call] = callsOf({ binding, version } as Combination).filter(
+    const [call] = callsOf({ binding, version }).filter(
       (candidate) => rowOf(candidate) === 'SendStreamingMessage',
     ) as [WireCall];
     const { head } = await exchange(agent.port, {

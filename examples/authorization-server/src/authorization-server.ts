@@ -38,7 +38,9 @@ export const DEVICE_CODE = 'urn:ietf:params:oauth:grant-type:device_code';
  * Starts an authorization server that issues JWT access tokens (RFC 9068) for one agent. Whoever logs in is believed:
  * the login page takes any name.
  */
-export async function startAuthorizationServer(options: AuthorizationServerOptions): Promise<AuthorizationServer> {
+export async function startAuthorizationServer(
+  options: AuthorizationServerOptions,
+): Promise<AuthorizationServer> {
   const server = createServer();
   server.listen(options.port);
   await once(server, 'listening');
@@ -89,5 +91,10 @@ function configuration(options: AuthorizationServerOptions, key: JWK): Configura
 
 async function signingKey(): Promise<JWK> {
   const { privateKey } = await generateKeyPair('ES256', { extractable: true });
-  return { ...(await exportJWK(privateKey)), alg: 'ES256', use: 'sig', kid: randomBytes(8).toString('base64url') };
+  return {
+    ...(await exportJWK(privateKey)),
+    alg: 'ES256',
+    use: 'sig',
+    kid: randomBytes(8).toString('base64url'),
+  };
 }

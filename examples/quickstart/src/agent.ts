@@ -56,7 +56,9 @@ class WhoAmI implements AgentExecutor {
   async execute(requestContext: RequestContext, eventBus: ExecutionEventBus): Promise<void> {
     const { taskId, contextId, userMessage } = requestContext;
     const callers = [...principalsOf(requestContext).values()];
-    const names = callers.map(({ subject, schemeId }) => `${subject} (by ${schemeId ?? 'nothing'})`).join(' and ');
+    const names = callers
+      .map(({ subject, schemeId }) => `${subject} (by ${schemeId ?? 'nothing'})`)
+      .join(' and ');
 
     const status = (state: TaskState, text: string): TaskStatusUpdateEvent => ({
       taskId,
@@ -68,7 +70,11 @@ class WhoAmI implements AgentExecutor {
       AgentEvent.task({
         id: taskId,
         contextId,
-        status: { state: TaskState.TASK_STATE_WORKING, message: undefined, timestamp: new Date().toISOString() },
+        status: {
+          state: TaskState.TASK_STATE_WORKING,
+          message: undefined,
+          timestamp: new Date().toISOString(),
+        },
         artifacts: [],
         history: [userMessage],
         metadata: undefined,
@@ -100,7 +106,9 @@ function agentMessage(taskId: string, contextId: string, text: string): Message 
     taskId,
     contextId,
     role: Role.ROLE_AGENT,
-    parts: [{ content: { $case: 'text', value: text }, mediaType: 'text/plain', filename: '', metadata: undefined }],
+    parts: [
+      { content: { $case: 'text', value: text }, mediaType: 'text/plain', filename: '', metadata: undefined },
+    ],
     metadata: undefined,
     extensions: [],
     referenceTaskIds: [],

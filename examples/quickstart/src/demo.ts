@@ -14,7 +14,12 @@ const question: Message = {
   contextId: '',
   role: Role.ROLE_USER,
   parts: [
-    { content: { $case: 'text', value: 'Who am I?' }, mediaType: 'text/plain', filename: '', metadata: undefined },
+    {
+      content: { $case: 'text', value: 'Who am I?' },
+      mediaType: 'text/plain',
+      filename: '',
+      metadata: undefined,
+    },
   ],
   metadata: undefined,
   extensions: [],
@@ -26,7 +31,8 @@ async function ask(baseUrl: string, headers: Readonly<Record<string, string>>): 
   const factory = new ClientFactory({
     transports: [
       new JsonRpcTransportFactory({
-        fetchImpl: (input, init) => fetch(input, { ...init, headers: { ...(init?.headers as object), ...headers } }),
+        fetchImpl: (input, init) =>
+          fetch(input, { ...init, headers: { ...(init?.headers as object), ...headers } }),
       }),
     ],
   });
@@ -63,6 +69,8 @@ export async function runDeviceFlowDemo(
   try {
     await runDemo(baseUrl, [{ name: 'your token', headers: { Authorization: `Bearer ${await token}` } }]);
   } catch (error) {
-    console.log(`Nobody logged in (${error instanceof Error ? error.message : String(error)}); the agent goes on.`);
+    console.log(
+      `Nobody logged in (${error instanceof Error ? error.message : String(error)}); the agent goes on.`,
+    );
   }
 }

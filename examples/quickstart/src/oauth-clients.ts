@@ -59,7 +59,9 @@ export async function startDeviceFlow(
   return {
     userCode: started.user_code,
     verificationUri: started.verification_uri_complete ?? started.verification_uri,
-    token: pollDeviceAuthorizationGrant(configuration, started, { resource }).then((tokens) => tokens.access_token),
+    token: pollDeviceAuthorizationGrant(configuration, started, { resource }).then(
+      (tokens) => tokens.access_token,
+    ),
   };
 }
 

@@ -75,7 +75,8 @@ export class AgentSecurity<Ids extends string = never> {
   readonly #options: AgentSecurityOptions;
   readonly #schemes: RegisteredScheme[] = [];
   readonly #requirements: RegisteredRequirement[] = [];
-  /** The decisions of this object: a grant by another agent's security opens nothing here. */
+  /** The decisions made here, and those of them that are final: a grant by another agent's security opens nothing here. */
+  readonly #made = new WeakSet<Decision>();
   readonly #concluded = new WeakSet<Decision>();
   #policy: Policy | undefined;
   #secretHeaders: ReadonlySet<string> | undefined;
@@ -114,7 +115,10 @@ export class AgentSecurity<Ids extends string = never> {
    * @param stepUp how strongly, or how lately, the caller must have authenticated (RFC 9470), as the `acr` and `auth_time`
    *   of one of the alternative's tokens tell. The card has no place for it; the challenge says it.
    */
-  addSecurityRequirement(requirement: Readonly<Partial<Record<Ids, readonly string[]>>>, stepUp?: StepUp): this {
+  addSecurityRequirement(
+    requirement: Readonly<Partial<Record<Ids, readonly string[]>>>,
+    stepUp?: StepUp,
+  ): this {
     this.#assertOpen('addSecurityRequirement');
     this.#requirements.push({ schemes: requirement as SecurityRequirementDeclaration, stepUp });
     return this;
@@ -135,19 +139,17 @@ export class AgentSecurity<Ids extends string = never> {
    * not final before {@link conclude}.
    */
   authenticate(request: AuthRequest): Promise<Decision> {
-    return decide(
-      this.#frozenPolicy(),
-      request,
-      hasDecisionListeners(this.#options.onDecision) ? performance.now() : undefined,
-    );
+    return this.#decide(this.#frozenPolicy(), request);
   }
 
   /**
    * Makes a decision final once the operation is known, and tells whoever listens. Used by bindings, once a call.
    *
    * @param binding `JSONRPC`, `HTTP+JSON` or `GRPC`
+   * @throws {TypeError} when another `AgentSecurity` made the decision
    */
   conclude(decision: Decision, call: { readonly operation: Operation; readonly binding: string }): Decision {
+    if (!this.#made.has(decision)) throw new TypeError('This decision was made by another AgentSecurity.');
     const policy = this.#frozenPolicy();
     const final = requireCallerForExtendedCard(policy, decision, call.operation);
     this.#concluded.add(final);
@@ -163,7 +165,8 @@ export class AgentSecurity<Ids extends string = never> {
     this.#frozenPolicy();
     return protectRequestHandler(
       {
-        recognise: (decision) => (decision !== undefined && this.#concluded.has(decision) ? decision : undefined),
+        recognise: (decision) =>
+          decision !== undefined && this.#concluded.has(decision) ? decision : undefined,
         denyUnauthenticated: (operation) => this.#denyUnauthenticated(operation),
         publish: (card) => this.publish(card),
         agentCardUrl: this.agentCardUrl,
@@ -235,6 +238,13 @@ export class AgentSecurity<Ids extends string = never> {
     return this.#policy;
   }
 
+  async #decide(policy: Policy, request: AuthRequest): Promise<Decision> {
+    const startedAt = hasDecisionListeners(this.#options.onDecision) ? performance.now() : undefined;
+    const decision = await decide(policy, request, startedAt);
+    this.#made.add(decision);
+    return decision;
+  }
+
   #denyUnauthenticated(operation: Operation): Denied {
     const policy = this.#frozenPolicy();
     const evaluation = { request: undefined, outcomes: [], durationMs: undefined };
@@ -254,7 +264,8 @@ export class AgentSecurity<Ids extends string = never> {
 
 /** The extended card always needs an authenticated caller (A2A 1.0 §13.3), also on an agent that is open to everyone. */
 function requireCallerForExtendedCard(policy: Policy, decision: Decision, operation: Operation): Decision {
-  if (operation !== 'GetExtendedAgentCard' || !decision.granted || decision.principals.size > 0) return decision;
+  if (operation !== 'GetExtendedAgentCard' || !decision.granted || decision.principals.size > 0)
+    return decision;
   const evaluation = Granted.evaluation(decision);
   return new Denied(denialOf(policy, 'missing_credential', evaluation.outcomes), evaluation);
 }

@@ -16,10 +16,12 @@ export interface AuthRequiredData {
 }
 
 const sentences: Readonly<Record<Denied['reason'], string>> = {
-  missing_credential: 'Authentication is required: present the credentials of one of the alternatives on the agent card.',
+  missing_credential:
+    'Authentication is required: present the credentials of one of the alternatives on the agent card.',
   invalid_credential: 'Authentication failed: the presented credentials were not accepted.',
   insufficient_scope: 'The presented credentials are valid, but lack a scope that this agent requires.',
-  insufficient_authentication: 'The presented credentials are valid, but a stronger or fresher login is required.',
+  insufficient_authentication:
+    'The presented credentials are valid, but a stronger or fresher login is required.',
   not_permitted: 'The presented credentials are valid, but do not permit this operation.',
   unavailable: 'Authentication is temporarily unavailable. Try again later.',
   too_many_attempts: 'Too many attempts. Try again later.',

@@ -41,7 +41,8 @@ export function compilePolicy(configuration: Configuration): Policy {
       return scopes === undefined ? [] : [{ position, scopes }];
     }),
   }));
-  const isPublished = (id: string) => schemes.find((scheme) => scheme.id === id)?.scheme.declaration !== undefined;
+  const isPublished = (id: string) =>
+    schemes.find((scheme) => scheme.id === id)?.scheme.declaration !== undefined;
   return {
     schemes,
     requirements: [
@@ -115,7 +116,31 @@ function schemeProblems(id: unknown, scheme: unknown): ConfigurationProblem[] {
       message: `The security scheme "${String(id)}" has no extract() or no verify(). A scheme that cannot verify would let everyone pass; see the SecurityScheme contract.`,
     });
   }
+  if (candidate['declaration'] !== undefined && !isDeclaration(candidate['declaration'])) {
+    problems.push({
+      code: 'INVALID_SCHEME',
+      message: `The security scheme "${String(id)}" has a declaration that no agent card can hold: ${JSON.stringify(candidate['declaration'])}. See SecuritySchemeDeclaration.`,
+    });
+  }
   return problems;
+}
+
+function isDeclaration(declaration: unknown): boolean {
+  if (typeof declaration !== 'object' || declaration === null) return false;
+  const { type, in: place, name, scheme, flow, openIdConnectUrl } = declaration as Record<string, unknown>;
+  switch (type) {
+    case 'apiKey':
+      return ['header', 'query', 'cookie'].includes(String(place)) && typeof name === 'string' && name !== '';
+    case 'http':
+      // RFC 9110 §11.1: an auth-scheme is a token.
+      return typeof scheme === 'string' && /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/.test(scheme);
+    case 'oauth2':
+      return typeof flow === 'object' && flow !== null;
+    case 'openIdConnect':
+      return typeof openIdConnectUrl === 'string';
+    default:
+      return type === 'mutualTLS';
+  }
 }
 
 function requirementProblems(

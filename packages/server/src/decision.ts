@@ -24,6 +24,20 @@ export type DenialReason =
   | 'invalid_credential'
   | 'missing_credential';
 
+/** Each reason as an HTTP status, and as a `google.rpc.Code` by name. */
+export const denialStatuses: Readonly<
+  Record<DenialReason, { readonly http: number; readonly code: string }>
+> = {
+  missing_credential: { http: 401, code: 'UNAUTHENTICATED' },
+  invalid_credential: { http: 401, code: 'UNAUTHENTICATED' },
+  // RFC 9470 §3
+  insufficient_authentication: { http: 401, code: 'UNAUTHENTICATED' },
+  insufficient_scope: { http: 403, code: 'PERMISSION_DENIED' },
+  not_permitted: { http: 403, code: 'PERMISSION_DENIED' },
+  unavailable: { http: 503, code: 'UNAVAILABLE' },
+  too_many_attempts: { http: 429, code: 'RESOURCE_EXHAUSTED' },
+};
+
 /** How a request came to its decision: kept for the audit event, and out of every serialisation. */
 export interface Evaluation {
   /** Undefined when a call reached the agent without passing a binding. */

@@ -27,7 +27,9 @@ export function denialOf(
 function missingScopes(policy: Policy, outcomes: readonly SchemeOutcome[]): readonly string[] {
   const lacks = policy.requirements
     .filter((requirement) => isInsufficient(requirement, outcomes))
-    .map((requirement) => [...new Set(requirement.entries.flatMap((entry) => scopesLacking(entry, outcomes)))]);
+    .map((requirement) => [
+      ...new Set(requirement.entries.flatMap((entry) => scopesLacking(entry, outcomes))),
+    ]);
   return lacks.reduce((least, other) => (other.length < least.length ? other : least), lacks[0] ?? []);
 }
 
@@ -39,7 +41,9 @@ function isInsufficient({ entries }: PolicyRequirement, outcomes: readonly Schem
 }
 
 function isGenuine(outcome: SchemeOutcome | undefined): boolean {
-  return outcome?.status === 'verified' || (outcome?.status === 'refused' && outcome.reason === 'not_permitted');
+  return (
+    outcome?.status === 'verified' || (outcome?.status === 'refused' && outcome.reason === 'not_permitted')
+  );
 }
 
 function scopesLacking(
@@ -153,4 +157,3 @@ function genericChallenge({ declaration }: SecurityScheme, realm: string): reado
       return [{ scheme: 'MutualTLS', params: { realm } }];
   }
 }
-

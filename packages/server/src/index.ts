@@ -32,7 +32,7 @@ export {
 export type { Operation } from './operation.js';
 export type { Actor, ClientCertificate, Principal, PrincipalClaims } from './principal.js';
 export type { ProtectedResourceMetadata } from './protected-resource.js';
-export { UnauthenticatedCall } from './protect.js';
+export { DeniedCall } from './protect.js';
 export type {
   RefusalReason,
   SchemeDenial,
@@ -69,7 +69,11 @@ export {
 export { openIdConnect, type OpenIdConnectOptions } from './schemes/open-id-connect.js';
 export type { CircuitOptions } from './tokens/circuit.js';
 export { dpop, type DpopOptions, type DpopProblem, type DpopVerifier } from './tokens/dpop.js';
-export { introspection, type ClientAuthentication, type IntrospectionOptions } from './tokens/introspection.js';
+export {
+  introspection,
+  type ClientAuthentication,
+  type IntrospectionOptions,
+} from './tokens/introspection.js';
 export { jwt, type JwtOptions } from './tokens/jwt.js';
 export type { ScopesMapper } from './tokens/jwt-claims.js';
 export { jwtFromIssuer, type JwtFromIssuerOptions, type TrustedIssuer } from './tokens/jwt-from-issuer.js';

@@ -15,6 +15,8 @@ export type Operation =
   | 'unknown';
 
 /** Whether a denied caller of this operation gets an auth-required task instead of an error. */
-export function isMessageOperation(operation: Operation): operation is 'SendMessage' | 'SendStreamingMessage' {
+export function isMessageOperation(
+  operation: Operation,
+): operation is 'SendMessage' | 'SendStreamingMessage' {
   return operation === 'SendMessage' || operation === 'SendStreamingMessage';
 }

@@ -70,11 +70,7 @@ const notVerified: SchemeOutcome = Object.freeze({ status: 'not_verified' });
  *
  * @param startedAt `performance.now()` at the start, when somebody wants the duration
  */
-export async function decide(
-  policy: Policy,
-  request: AuthRequest,
-  startedAt?: number,
-): Promise<Decision> {
+export async function decide(policy: Policy, request: AuthRequest, startedAt?: number): Promise<Decision> {
   const { schemes, requirements } = policy;
   const outcomes: SchemeOutcome[] = [];
   const credentials: unknown[] = [];
@@ -88,7 +84,8 @@ export async function decide(
     } catch (error) {
       credentials.push(undefined);
       // What is no MalformedCredential may quote what it choked on.
-      const detail = error instanceof MalformedCredential ? error.message : 'The scheme failed to look for it.';
+      const detail =
+        error instanceof MalformedCredential ? error.message : 'The scheme failed to look for it.';
       outcomes.push({ status: 'malformed', detail });
       malformed = true;
     }
@@ -133,7 +130,9 @@ async function decideRequirement(
     // Of what remains, the farthest from a grant tells what the requirement lacks.
     if (partial !== 'granted' && (result === 'granted' || rank[partial] < rank[result])) result = partial;
   }
-  return result === 'granted' && !isStrongEnough(requirement, outcomes) ? 'insufficient_authentication' : result;
+  return result === 'granted' && !isStrongEnough(requirement, outcomes)
+    ? 'insufficient_authentication'
+    : result;
 }
 
 function judge(outcome: SchemeOutcome, scopes: readonly string[]): 'granted' | DenialReason {
@@ -255,7 +254,8 @@ function describe(error: unknown, credential: unknown): string {
 
 /** A message that quotes the credential, as a careless verifier's may, must not carry it into a log. */
 function redact(text: string, credential: unknown): string {
-  const values = typeof credential === 'object' && credential !== null ? Object.values(credential) : [credential];
+  const values =
+    typeof credential === 'object' && credential !== null ? Object.values(credential) : [credential];
   const secrets = values
     .filter((secret): secret is string => typeof secret === 'string' && secret !== '')
     .sort((one, other) => other.length - one.length) // A password may begin with the user name.

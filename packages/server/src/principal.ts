@@ -139,6 +139,8 @@ export function toEpochMilliseconds(moment: number | Date): number {
   return milliseconds;
 }
 
-function frozenClaims(claims: Readonly<Record<string, unknown>> = noClaims): Readonly<Record<string, unknown>> {
+function frozenClaims(
+  claims: Readonly<Record<string, unknown>> = noClaims,
+): Readonly<Record<string, unknown>> {
   return Object.isFrozen(claims) ? claims : Object.freeze({ ...claims });
 }

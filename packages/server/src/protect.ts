@@ -4,7 +4,7 @@ import type { A2ARequestHandler, ServerCallContext } from '@a2a-js/sdk/server';
 
 import { authRequiredTask } from './auth-required-task.js';
 import { CallerUser } from './caller.js';
-import type { Decision, Denied } from './decision.js';
+import { denialStatuses, type Decision, type Denied } from './decision.js';
 import type { Operation } from './operation.js';
 
 /** What protecting a request handler needs of an `AgentSecurity`. */
@@ -19,14 +19,14 @@ export interface Protection {
 }
 
 /**
- * A denied call reached the agent by a binding that does not present denials itself. The SDK writes it as HTTP 401 or
- * as a JSON-RPC error.
+ * A denied call reached the agent by a binding that does not present denials itself. The SDK writes it as the HTTP status
+ * of the denial, or as a JSON-RPC error.
  */
-export class UnauthenticatedCall extends RestRequestMalformedError {
-  readonly code = 'UNAUTHENTICATED_CALL';
+export class DeniedCall extends RestRequestMalformedError {
+  readonly code = 'DENIED_CALL';
 
-  constructor() {
-    super({ message: 'Authentication is required.', statusCode: 401 });
+  constructor({ reason }: Denied) {
+    super({ message: 'The call is denied.', statusCode: denialStatuses[reason].http });
   }
 }
 
@@ -36,15 +36,19 @@ export class UnauthenticatedCall extends RestRequestMalformedError {
  */
 export function protectRequestHandler(protection: Protection, handler: A2ARequestHandler): A2ARequestHandler {
   function decisionOf(context: ServerCallContext, operation: Operation): Decision {
-    return protection.recognise(CallerUser.decisionOf(context.user)) ?? protection.denyUnauthenticated(operation);
+    return (
+      protection.recognise(CallerUser.decisionOf(context.user)) ?? protection.denyUnauthenticated(operation)
+    );
   }
 
   function assertGranted(context: ServerCallContext, operation: Operation): void {
-    if (!decisionOf(context, operation).granted) throw new UnauthenticatedCall();
+    const decision = decisionOf(context, operation);
+    if (!decision.granted) throw new DeniedCall(decision);
   }
 
   async function deniedTask(denied: Denied, params: SendMessageRequest) {
-    if (protection.denials.messages === 'http') throw new UnauthenticatedCall();
+    if (protection.denials.messages === 'http' || denied.retryAfter !== undefined)
+      throw new DeniedCall(denied);
     return authRequiredTask(denied, {
       contextId: params.message?.contextId || undefined,
       agentCardUrl: agentCardUrl(protection, await handler.getAgentCard()),
@@ -71,7 +75,10 @@ export function protectRequestHandler(protection: Protection, handler: A2AReques
     },
     async getAuthenticatedExtendedAgentCard(params, context) {
       const decision = decisionOf(context, 'GetExtendedAgentCard');
-      if (!decision.granted || decision.principals.size === 0) throw new UnauthenticatedCall();
+      if (!decision.granted) throw new DeniedCall(decision);
+      // The extended card always needs an authenticated caller (A2A 1.0 §13.3).
+      if (decision.principals.size === 0)
+        throw new DeniedCall(protection.denyUnauthenticated('GetExtendedAgentCard'));
       return protection.publish(await handler.getAuthenticatedExtendedAgentCard(params, context));
     },
     async sendMessage(params, context) {

@@ -33,7 +33,11 @@ export function verifyWith<Credential>(
       typeof validated.principal === 'string' ? { subject: validated.principal } : validated.principal;
     const expiresAt = validated.expiresAt ?? claims.expiresAt;
     if (expiresAt !== undefined && toEpochMilliseconds(expiresAt) <= Date.now()) {
-      return { verified: false, reason: 'expired', detail: 'The validator says that the credential has ended.' };
+      return {
+        verified: false,
+        reason: 'expired',
+        detail: 'The validator says that the credential has ended.',
+      };
     }
     return { verified: true, principal: { ...claims, expiresAt }, scopes: validated.scopes };
   };
@@ -43,5 +47,8 @@ export function verifyWith<Credential>(
 function isValidated(value: unknown): value is Validated {
   if (typeof value !== 'object' || value === null || !('principal' in value)) return false;
   const { principal } = value;
-  return (typeof principal === 'string' && principal !== '') || (typeof principal === 'object' && principal !== null);
+  return (
+    (typeof principal === 'string' && principal !== '') ||
+    (typeof principal === 'object' && principal !== null)
+  );
 }

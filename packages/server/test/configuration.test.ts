@@ -85,6 +85,21 @@ describe('a scheme', () => {
   });
 
   it.each([
+    ['of an unknown type', { type: 'kerberos' }],
+    ['an API key in the body', { type: 'apiKey', in: 'body', name: 'key' }],
+    ['an API key without a name', { type: 'apiKey', in: 'header', name: '' }],
+    ['an HTTP scheme that is no token', { type: 'http', scheme: 'Bearer realm="x"' }],
+    ['OAuth 2.0 without a flow', { type: 'oauth2' }],
+    ['OpenID Connect without its URL', { type: 'openIdConnect' }],
+    ['a string', 'apiKey'],
+  ])('with a declaration that is %s: INVALID_SCHEME', (_what, declaration) => {
+    const security = securityOf({ bad: { ...headerScheme('x-a'), declaration } as unknown as SecurityScheme });
+    const { codes, message } = diagnosis(security);
+    expect(codes).toEqual(['INVALID_SCHEME']);
+    expect(message).toMatch(/"bad".*declaration/);
+  });
+
+  it.each([
     ['nothing', undefined],
     ['null', null],
     ['a function', nobody],

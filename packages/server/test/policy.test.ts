@@ -333,6 +333,13 @@ describe('an alternative', () => {
     expect(denied(await security.authenticate(both)).reason).toBe('invalid_credential');
   });
 
+  it('is given up with its first refusal: the rest of it costs nothing', async () => {
+    const verify = vi.fn(allow());
+    const schemes = { a: headerScheme('x-a', refuse('invalid')), b: headerScheme('x-b', verify) };
+    await securityOf(schemes, [{ a: [], b: [] }]).authenticate(both);
+    expect(verify).not.toHaveBeenCalled();
+  });
+
   it('that lacks scopes says which, though another of its schemes does not permit the call', async () => {
     const security = securityOf(
       { a: headerScheme('x-a', allow('read')), b: headerScheme('x-b', refuse('not_permitted')) },

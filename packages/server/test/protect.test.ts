@@ -1,4 +1,10 @@
-import { UnauthenticatedCall, type AgentSecurityOptions, type Decision } from '@a2a-auth/server';
+import {
+  DeniedCall,
+  TooManyAttempts,
+  VerifierUnavailable,
+  type AgentSecurityOptions,
+  type Decision,
+} from '@a2a-auth/server';
 import { SendMessageRequest, TaskState } from '@a2a-js/sdk';
 import {
   ServerCallContext,
@@ -143,7 +149,7 @@ describe.each(strangers)('a call by %s', (_who, stranger) => {
   it.each(messages)('is refused by %s where messages are denied by status', async (name) => {
     const mine = agent({ denials: { messages: 'http' } });
     const context = contextWith(await stranger(mine));
-    await expect(answerOf(mine.guarded, name, context)).rejects.toThrow(UnauthenticatedCall);
+    await expect(answerOf(mine.guarded, name, context)).rejects.toThrow(DeniedCall);
     expect(mine.methods[name]).not.toHaveBeenCalled();
   });
 });
@@ -185,7 +191,7 @@ describe('an anonymous call that an agent lets in', () => {
   it('gets no extended card (A2A 1.0 §13.3)', async () => {
     const { mine, context } = await anonymous();
     await expect(answerOf(mine.guarded, 'getAuthenticatedExtendedAgentCard', context)).rejects.toThrow(
-      UnauthenticatedCall,
+      DeniedCall,
     );
     expect(mine.methods.getAuthenticatedExtendedAgentCard).not.toHaveBeenCalled();
   });
@@ -222,10 +228,40 @@ describe('a call that passed no binding', () => {
   it('is reported as a decision, once', async () => {
     const onDecision = vi.fn();
     const mine = agent({ onDecision });
-    await expect(answerOf(mine.guarded, 'cancelTask', contextWith())).rejects.toThrow(UnauthenticatedCall);
+    await expect(answerOf(mine.guarded, 'cancelTask', contextWith())).rejects.toThrow(DeniedCall);
     expect(onDecision).toHaveBeenCalledExactlyOnceWith(
       expect.objectContaining({ operation: 'CancelTask', granted: false, reason: 'missing_credential' }),
     );
+  });
+});
+
+describe('a decision of another AgentSecurity', () => {
+  it('cannot be made final here', async () => {
+    const [mine, other] = [agent(), agent()];
+    const decision = await other.security.authenticate(authRequest({ header: { 'x-key': 'alice' } }));
+    expect(() => mine.security.conclude(decision, call)).toThrow(TypeError);
+  });
+});
+
+describe('a denial that no binding presented', () => {
+  it.each([
+    ['unavailable', 503, new VerifierUnavailable('down')],
+    ['too_many_attempts', 429, new TooManyAttempts('slow down', { retryAfter: 3 })],
+  ])('is refused with its own status when it is %s, also for messages', async (reason, status, failure) => {
+    const scheme = headerScheme('x-key', () => {
+      throw failure;
+    });
+    const security = securityOf({ key: scheme });
+    const { handler, methods } = innerHandler();
+    const decision = await security.authenticate(authRequest({ header: { 'x-key': 'alice' } }));
+    const concluded = security.conclude(decision, call);
+    const context = new ServerCallContext({ user: new CallerUser(concluded) });
+    await expect(security.protect(handler).sendMessage(params, context)).rejects.toMatchObject({
+      code: 'DENIED_CALL',
+      statusCode: status,
+    });
+    expect(concluded).toMatchObject({ reason });
+    expect(methods.sendMessage).not.toHaveBeenCalled();
   });
 });
 

@@ -66,7 +66,8 @@ export function certificateAuthority() {
       ]),
     }),
     /** With the subject `CN=<commonName>`. */
-    client: (commonName: string): Identity => identity(commonName, [{ name: 'extKeyUsage', clientAuth: true }]),
+    client: (commonName: string): Identity =>
+      identity(commonName, [{ name: 'extKeyUsage', clientAuth: true }]),
   };
 }
 

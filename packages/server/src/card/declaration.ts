@@ -3,11 +3,7 @@
  * (OpenAPI) form are both rendered from it.
  */
 export type SecuritySchemeDeclaration =
-  | ApiKeyDeclaration
-  | HttpDeclaration
-  | OAuth2Declaration
-  | OpenIdConnectDeclaration
-  | MutualTlsDeclaration;
+  ApiKeyDeclaration | HttpDeclaration | OAuth2Declaration | OpenIdConnectDeclaration | MutualTlsDeclaration;
 
 export interface ApiKeyDeclaration {
   readonly type: 'apiKey';

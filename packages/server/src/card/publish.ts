@@ -25,7 +25,9 @@ export interface PublishedSecurity {
  */
 export function publishSecurity(card: AgentCard, security: PublishedSecurity): AgentCard {
   const published: Pick<AgentCard, 'securitySchemes' | 'securityRequirements'> = {
-    securitySchemes: Object.fromEntries([...security.schemes].map(([id, scheme]) => [id, toSecurityScheme(scheme)])),
+    securitySchemes: Object.fromEntries(
+      [...security.schemes].map(([id, scheme]) => [id, toSecurityScheme(scheme)]),
+    ),
     securityRequirements: security.requirements.map(toSecurityRequirement),
   };
   if (saysTheSame(card, published)) return card;
@@ -54,7 +56,9 @@ function saysTheSame(
     schemes: Object.fromEntries(
       Object.entries(of.securitySchemes ?? {}).map(([id, scheme]) => [id, SecurityScheme.toJSON(scheme)]),
     ),
-    requirements: (of.securityRequirements ?? []).map((requirement) => SecurityRequirement.toJSON(requirement)),
+    requirements: (of.securityRequirements ?? []).map((requirement) =>
+      SecurityRequirement.toJSON(requirement),
+    ),
   });
   return isDeepStrictEqual(json(card), json(published));
 }

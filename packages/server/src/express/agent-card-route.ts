@@ -38,8 +38,9 @@ export function agentCardRoute({
     res.vary(A2A_VERSION_HEADER);
     res.setHeader('content-type', 'application/json');
     res.setHeader('cache-control', maxAge > 0 ? `public, max-age=${String(maxAge)}` : 'no-cache');
-    res.setHeader('etag', `"${createHash('sha256').update(body).digest('base64url')}"`);
-    if (req.fresh) {
+    const etag = `"${createHash('sha256').update(body).digest('base64url')}"`;
+    res.setHeader('etag', etag);
+    if (hasCurrent(req, etag)) {
       res.removeHeader('content-type');
       res.status(304).end();
     } else {
@@ -55,4 +56,13 @@ export function agentCardRoute({
     }
     serve(req, res).catch(next);
   };
+}
+
+/**
+ * RFC 9110 §13.1.2. Not Express's `req.fresh`, which is false with the `Cache-Control: no-cache` that fetch sends along
+ * with every If-None-Match.
+ */
+function hasCurrent(req: Request, etag: string): boolean {
+  const tags = (req.get('if-none-match') ?? '').split(',').map((tag) => tag.trim().replace(/^W\//, ''));
+  return tags.includes(etag) || tags.includes('*');
 }

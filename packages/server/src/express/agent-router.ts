@@ -36,7 +36,13 @@ export interface AgentRouterOptions {
  * @throws {ConfigurationError} when the security is configured wrongly
  */
 export function agentRouter(options: AgentRouterOptions): Router {
-  const { security, jsonRpcPath = '/a2a/jsonrpc', httpJsonPath = '/a2a/rest', bodyLimit, cardMaxAge } = options;
+  const {
+    security,
+    jsonRpcPath = '/a2a/jsonrpc',
+    httpJsonPath = '/a2a/rest',
+    bodyLimit,
+    cardMaxAge,
+  } = options;
   const requestHandler = security.protect(options.requestHandler);
   const sdkOptions = {
     requestHandler,
@@ -67,7 +73,9 @@ function badRequestHandler(binding: HttpBinding): ErrorRequestHandler {
     }
     const version = req.get(A2A_VERSION_HEADER);
     const call =
-      binding === 'JSONRPC' ? jsonRpcCall(undefined, version) : httpJsonCall(req.method, req.path, undefined, version);
+      binding === 'JSONRPC'
+        ? jsonRpcCall(undefined, version)
+        : httpJsonCall(req.method, req.path, undefined, version);
     send(res, bodyErrorResponse(call, error));
   };
 }

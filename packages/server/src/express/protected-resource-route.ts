@@ -11,7 +11,8 @@ import { protectedResourceMetadataUrl } from '../protected-resource.js';
  */
 export function protectedResourceRoute(security: AgentSecurity<string>): RequestHandler {
   const metadata = security.validate().protectedResource;
-  const path = metadata === undefined ? undefined : new URL(protectedResourceMetadataUrl(metadata.resource)).pathname;
+  const path =
+    metadata === undefined ? undefined : new URL(protectedResourceMetadataUrl(metadata.resource)).pathname;
   return (req, res, next) => {
     if (path === undefined || req.path !== path || !['GET', 'HEAD'].includes(req.method)) {
       next();

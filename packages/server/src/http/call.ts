@@ -56,7 +56,8 @@ const jsonRpcMethods: Readonly<Record<string, Pick<HttpCall, 'operation' | 'prot
  */
 export function jsonRpcCall(body: unknown, versionHeader: string | undefined): HttpCall {
   const { method, id, params } = asRecord(body);
-  const known = typeof method === 'string' && Object.hasOwn(jsonRpcMethods, method) ? jsonRpcMethods[method] : undefined;
+  const known =
+    typeof method === 'string' && Object.hasOwn(jsonRpcMethods, method) ? jsonRpcMethods[method] : undefined;
   return {
     binding: 'JSONRPC',
     protocolVersion: known?.protocolVersion ?? (isLegacyVersion(versionHeader) ? '0.3' : '1.0'),
@@ -103,7 +104,10 @@ export function httpJsonCall(
   const legacy = isLegacyVersion(versionHeader) && /^\/v1\//i.test(path);
   const operation = legacy
     ? operationOf(legacyRoutes, method, path.slice('/v1'.length))
-    : firstKnown(operationOf(routes, method, path), operationOf(routes, method, path.replace(/^\/[^/]+/, '')));
+    : firstKnown(
+        operationOf(routes, method, path),
+        operationOf(routes, method, path.replace(/^\/[^/]+/, '')),
+      );
   const message = asRecord(isMessageOperation(operation) ? asRecord(body)['message'] : undefined);
   return {
     binding: 'HTTP+JSON',
@@ -117,7 +121,9 @@ export function httpJsonCall(
 function operationOf(known: readonly Route[], method: string, path: string): Operation {
   const verb = method === 'HEAD' ? 'GET' : method;
   const trimmed = path.length > 1 ? path.replace(/\/$/, '') : path;
-  const route = known.find(([methods, pattern]) => methods.split(' ').includes(verb) && pattern.test(trimmed));
+  const route = known.find(
+    ([methods, pattern]) => methods.split(' ').includes(verb) && pattern.test(trimmed),
+  );
   return route?.[2] ?? 'unknown';
 }
 

@@ -10,7 +10,7 @@ import { A2A_ERROR_CODE, ERROR_INFO_TYPE } from '@a2a-js/sdk/errors';
 
 import { authRequiredTask, denialSentence } from '../auth-required-task.js';
 import { renderChallenge } from '../challenge.js';
-import type { Denied, DenialReason } from '../decision.js';
+import { denialStatuses, type Denied } from '../decision.js';
 import { isMessageOperation } from '../operation.js';
 import type { HttpCall } from './call.js';
 
@@ -27,17 +27,6 @@ export interface Presentation {
   readonly denials: { readonly messages: 'task' | 'http'; readonly others: 'http' | 'jsonrpc' };
   readonly agentCardUrl: string | undefined;
 }
-
-const statuses: Readonly<Record<DenialReason, { readonly code: number; readonly name: string }>> = {
-  missing_credential: { code: 401, name: 'UNAUTHENTICATED' },
-  invalid_credential: { code: 401, name: 'UNAUTHENTICATED' },
-  // RFC 9470 §3
-  insufficient_authentication: { code: 401, name: 'UNAUTHENTICATED' },
-  insufficient_scope: { code: 403, name: 'PERMISSION_DENIED' },
-  not_permitted: { code: 403, name: 'PERMISSION_DENIED' },
-  unavailable: { code: 503, name: 'UNAVAILABLE' },
-  too_many_attempts: { code: 429, name: 'RESOURCE_EXHAUSTED' },
-};
 
 /**
  * Presents a denial on the HTTP bindings: messages get an auth-required task with HTTP 200, everything else its status.
@@ -56,13 +45,15 @@ export function denialResponse(denied: Denied, call: HttpCall, presentation: Pre
       contextId: call.contextId,
       agentCardUrl: presentation.agentCardUrl,
     });
-    return call.operation === 'SendMessage' ? taskResponse(task, call, headers) : streamResponse(task, call, headers);
+    return call.operation === 'SendMessage'
+      ? taskResponse(task, call, headers)
+      : streamResponse(task, call, headers);
   }
   const inBand = !temporary && call.binding === 'JSONRPC' && presentation.denials.others === 'jsonrpc';
-  const { code, name } = statuses[denied.reason];
+  const { http, code } = denialStatuses[denied.reason];
   return errorResponse(call, {
-    status: isMessageOperation(call.operation) || !inBand ? code : 200,
-    statusName: name,
+    status: isMessageOperation(call.operation) || !inBand ? http : 200,
+    statusName: code,
     jsonRpcCode: A2A_ERROR_CODE.INVALID_REQUEST,
     message: denialSentence(denied),
     headers,
@@ -113,7 +104,8 @@ function taskResponse(task: Task, call: HttpCall, headers: HttpResponse['headers
     const result = call.protocolVersion === '0.3' ? legacyTask(task) : { task: Task.toJSON(task) };
     return json(200, call, { jsonrpc: '2.0', id: call.id, result }, headers);
   }
-  const result = call.protocolVersion === '0.3' ? { task: legacyProtoTask(task) } : { task: Task.toJSON(task) };
+  const result =
+    call.protocolVersion === '0.3' ? { task: legacyProtoTask(task) } : { task: Task.toJSON(task) };
   return json(200, call, result, headers);
 }
 
@@ -178,7 +170,9 @@ function legacyProtoTask(task: Task) {
         contextId: task.contextId,
         role: 'ROLE_AGENT',
         content: message.parts.map(({ content }) =>
-          content?.$case === 'data' ? { data: { data: content.value as unknown } } : { text: content?.value as unknown },
+          content?.$case === 'data'
+            ? { data: { data: content.value as unknown } }
+            : { text: content?.value as unknown },
         ),
       },
     },
@@ -197,6 +191,7 @@ function json(
   body: unknown,
   headers: HttpResponse['headers'] = {},
 ): HttpResponse {
-  const type = call.binding === 'HTTP+JSON' && call.protocolVersion === '1.0' ? A2A_CONTENT_TYPE : 'application/json';
+  const type =
+    call.binding === 'HTTP+JSON' && call.protocolVersion === '1.0' ? A2A_CONTENT_TYPE : 'application/json';
   return { status, headers: { 'content-type': type, ...headers }, body: JSON.stringify(body) };
 }

@@ -8,7 +8,9 @@ const ALPHABET = '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz
 const RANDOM_LENGTH = 32;
 /** 62^6 is more than 2^32, so six letters hold a CRC-32. */
 const CHECKSUM_LENGTH = 6;
-const FORMAT = new RegExp(`^([a-z][a-z0-9]{1,15})_([0-9A-Za-z]{${String(RANDOM_LENGTH)}})([0-9A-Za-z]{${String(CHECKSUM_LENGTH)}})$`);
+const FORMAT = new RegExp(
+  `^([a-z][a-z0-9]{1,15})_([0-9A-Za-z]{${String(RANDOM_LENGTH)}})([0-9A-Za-z]{${String(CHECKSUM_LENGTH)}})$`,
+);
 
 /**
  * Makes a new API key: `<prefix>_<32 random letters><checksum>`. The prefix lets secret scanners recognise it wherever

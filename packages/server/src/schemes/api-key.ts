@@ -2,7 +2,12 @@ import { createHmac, createSecretKey, randomBytes, type KeyObject } from 'node:c
 
 import type { AuthRequest } from '../auth-request.js';
 import type { ApiKeyDeclaration } from '../card/declaration.js';
-import { ConfigurationError, configurationError, MalformedCredential, VerifierUnavailable } from '../errors.js';
+import {
+  ConfigurationError,
+  configurationError,
+  MalformedCredential,
+  VerifierUnavailable,
+} from '../errors.js';
 import { toEpochMilliseconds } from '../principal.js';
 import type { SecurityScheme, Verification } from '../scheme.js';
 import { verifyWith, type Validator } from '../validator.js';
@@ -121,9 +126,12 @@ function verification(options: ApiKeyOptions): Pick<SecurityScheme<string>, 'ver
     return { scopes: options.scopes, verify: verifyWith(options.validator) };
   }
   if (way === 'store' && 'store' in options) {
-    assertFunction('store.find', options.store.find);
+    assertFunction('store.find', (options.store as { find?: unknown } | null)?.find);
     const secret = secretKey(options.secret);
-    return { scopes: options.scopes, verify: (key) => verifyFromStore(options.store, digestUnder(secret, key)) };
+    return {
+      scopes: options.scopes,
+      verify: (key) => verifyFromStore(options.store, digestUnder(secret, key)),
+    };
   }
   const { name, keys, secret } = options as Extract<ApiKeyOptions, { readonly keys: unknown }>;
   return verificationByList(name, keys, secret);
@@ -146,7 +154,8 @@ function verificationByList(
       `The API key scheme "${name}" has an empty list of keys, so no caller could ever meet it. Add a key; createApiKey() makes one.`,
     );
   }
-  const secret = givenSecret === undefined ? createSecretKey(randomBytes(MIN_SECRET_BYTES)) : secretKey(givenSecret);
+  const secret =
+    givenSecret === undefined ? createSecretKey(randomBytes(MIN_SECRET_BYTES)) : secretKey(givenSecret);
   const records = new Map<string, ApiKeyRecord>();
   for (const [index, entry] of entries.entries()) {
     const [digest, record] = hashEntry(`Key ${String(index + 1)} of the API key scheme "${name}"`, entry, {
@@ -174,7 +183,9 @@ function hashEntry(
   { secret, secretGiven }: { secret: KeyObject; secretGiven: boolean },
 ): [digest: string, record: ApiKeyRecord] {
   // Null and undefined come from missing environment variables, in JavaScript or past a `!`.
-  const given = (typeof entry === 'object' && (entry as unknown) !== null ? entry : { key: entry }) as ApiKeyEntry;
+  const given = (
+    typeof entry === 'object' && (entry as unknown) !== null ? entry : { key: entry }
+  ) as ApiKeyEntry;
   if ('digest' in given) {
     if (!secretGiven || !/^[0-9a-f]{64}$/.test(given.digest)) {
       throw configurationError(
@@ -207,10 +218,14 @@ function checkedRecord(culprit: string, record: Omit<ApiKeyRecord, 'id'>, id: st
     if (owner !== undefined && (typeof owner !== 'string' || owner === '')) {
       throw new TypeError('The owner must be a non-empty string.');
     }
-    if (scopes !== undefined && !(Array.isArray(scopes) && scopes.every((scope) => typeof scope === 'string'))) {
+    if (
+      scopes !== undefined &&
+      !(Array.isArray(scopes) && scopes.every((scope) => typeof scope === 'string'))
+    ) {
       throw new TypeError('The scopes must be a list of strings.');
     }
-    if (revoked !== undefined && typeof revoked !== 'boolean') throw new TypeError('revoked must be true or false.');
+    if (revoked !== undefined && typeof revoked !== 'boolean')
+      throw new TypeError('revoked must be true or false.');
     if (expiresAt !== undefined) toEpochMilliseconds(expiresAt);
   } catch (error) {
     throw configurationError('INVALID_OPTION', `${culprit} is not usable. ${(error as Error).message}`);
@@ -237,7 +252,8 @@ function verifyRecord(record: ApiKeyRecord | undefined): Verification {
     expiresAt: record.expiresAt,
   };
   // A store written by hand may say "revoked" in any way it likes; only a plain no lets the key pass.
-  if (record.revoked !== undefined && record.revoked !== false) {
+  const revoked: unknown = record.revoked;
+  if (revoked !== undefined && revoked !== false) {
     return { verified: false, reason: 'revoked', detail: `The key "${record.id}" is revoked.`, principal };
   }
   if (record.expiresAt !== undefined && toEpochMilliseconds(record.expiresAt) <= Date.now()) {

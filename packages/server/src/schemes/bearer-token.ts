@@ -28,7 +28,7 @@ export function bearerTokenScheme({
 }: BearerTokenOptions): SecurityScheme<string> {
   function verify(token: string, context: VerifyContext): Verification | Promise<Verification> {
     const verification = verifier.verify(token, context);
-    return verification instanceof Promise
+    return isThenable(verification)
       ? verification.then((settled) => hold(settled, token, context))
       : hold(verification, token, context);
   }
@@ -38,7 +38,8 @@ export function bearerTokenScheme({
     token: string,
     context: VerifyContext,
   ): Verification | Promise<Verification> {
-    if (typeof verification !== 'object' || verification === null || !verification.verified) return verification;
+    if (typeof verification !== 'object' || verification === null || !verification.verified)
+      return verification;
     const presentedAs = dpop === undefined ? 'Bearer' : presentationOf(context.request);
     const isPlain = presentedAs === 'Bearer' && dpop?.required !== true;
     if (isPlain && verification.principal.claims?.['cnf'] === undefined) return verification;
@@ -72,6 +73,11 @@ function extractToken(request: AuthRequest, acceptsDpop: boolean): string | unde
     throw new MalformedCredential('There is more than one DPoP header (RFC 9449 §4.3).');
   }
   return token;
+}
+
+/** Not only a promise of this realm: the engine waits for any of them, and none may pass without being held. */
+function isThenable<T>(value: T | Promise<T>): value is Promise<T> {
+  return typeof (value as Promise<T> | null | undefined)?.then === 'function';
 }
 
 function presentationOf(request: AuthRequest): 'Bearer' | 'DPoP' {

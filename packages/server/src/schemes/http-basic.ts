@@ -24,7 +24,11 @@ export interface HttpBasicOptions {
  *
  * @throws {ConfigurationError} `INVALID_OPTION` without a validator
  */
-export function httpBasic({ validator, description, scopes }: HttpBasicOptions): SecurityScheme<BasicCredential> {
+export function httpBasic({
+  validator,
+  description,
+  scopes,
+}: HttpBasicOptions): SecurityScheme<BasicCredential> {
   if (typeof validator !== 'function') {
     throw configurationError(
       'INVALID_OPTION',

@@ -103,7 +103,9 @@ function assertOffered(metadata: ServerMetadata, flow: OAuth2Flow): void {
     );
   }
   if (flow === 'authorizationCode' && pkce !== undefined && !pkce.includes('S256')) {
-    throw invalid(`${metadata.issuer} does not offer PKCE with S256, which the flow authorizationCode needs.`);
+    throw invalid(
+      `${metadata.issuer} does not offer PKCE with S256, which the flow authorizationCode needs.`,
+    );
   }
 }
 

@@ -85,7 +85,11 @@ function oauth2Scheme(
   for (const [option, url] of Object.entries(urls)) {
     if (/Url$/.test(option) && url !== undefined) assertUrl(name, option, url);
   }
-  if (typeof scopes !== 'object' || scopes === null || !Object.values(scopes).every((text) => typeof text === 'string')) {
+  if (
+    typeof scopes !== 'object' ||
+    scopes === null ||
+    !Object.values(scopes).every((text) => typeof text === 'string')
+  ) {
     throw configurationError('INVALID_OPTION', `${name}: scopes must map each scope to its description.`);
   }
   return bearerTokenScheme({ declaration, scopes: Object.keys(scopes), verifier, dpop });
@@ -104,6 +108,9 @@ export function assertVerifier(name: string, verifier: TokenVerifier | undefined
 /** @throws {ConfigurationError} `INVALID_OPTION` */
 export function assertUrl(name: string, option: string, url: unknown): void {
   if (typeof url !== 'string' || !URL.canParse(url)) {
-    throw configurationError('INVALID_OPTION', `${name}: ${option} must be an absolute URL, not ${JSON.stringify(url)}.`);
+    throw configurationError(
+      'INVALID_OPTION',
+      `${name}: ${option} must be an absolute URL, not ${JSON.stringify(url)}.`,
+    );
   }
 }

@@ -1,4 +1,4 @@
-import { VerifierUnavailable } from '../errors.js';
+import { configurationError, VerifierUnavailable } from '../errors.js';
 
 export interface CircuitOptions {
   /** Failures in a row after which the provider is left alone. Default 5. */
@@ -20,16 +20,26 @@ export function circuit<Argument, Result>(
   call: (argument: Argument) => Promise<Result>,
   { failures = 5, pause = 5, concurrency = 64 }: CircuitOptions = {},
 ): (argument: Argument) => Promise<Result> {
+  if (![failures, concurrency].every((count) => Number.isInteger(count) && count > 0) || !(pause > 0)) {
+    throw configurationError(
+      'INVALID_OPTION',
+      'circuit must be { failures, concurrency: positive integers, pause: a positive number of seconds }.',
+    );
+  }
   let failedInARow = 0;
+  let failedTrials = 0;
   let openUntil = 0;
   let underWay = 0;
 
   return async (argument) => {
     const now = Date.now();
     if (now < openUntil) {
-      throw new VerifierUnavailable(`${what} failed ${String(failedInARow)} times in a row and is left alone.`, {
-        retryAfter: Math.ceil((openUntil - now) / 1000),
-      });
+      throw new VerifierUnavailable(
+        `${what} failed ${String(failedInARow)} times in a row and is left alone.`,
+        {
+          retryAfter: Math.ceil((openUntil - now) / 1000),
+        },
+      );
     }
     if (underWay >= concurrency) {
       throw new VerifierUnavailable(`${what} has ${String(concurrency)} calls under way.`, { retryAfter: 1 });
@@ -41,17 +51,23 @@ export function circuit<Argument, Result>(
     try {
       const result = await call(argument);
       failedInARow = 0;
+      failedTrials = 0;
       openUntil = 0;
       return result;
     } catch (error) {
       failedInARow += 1;
-      if (failedInARow >= failures) {
-        openUntil = Date.now() + pause * 1000 * 2 ** Math.min(3, failedInARow - failures);
+      if (isTrial) failedTrials += 1;
+      // Calls that were under way already when the pause began do not make it longer.
+      if (isTrial || failedInARow === failures) {
+        openUntil = Date.now() + pause * 1000 * 2 ** Math.min(3, failedTrials);
       }
-      throw new VerifierUnavailable(`${what} failed: ${error instanceof Error ? error.message : String(error)}`, {
-        retryAfter: Math.max(1, Math.ceil(pause)),
-        cause: error,
-      });
+      throw new VerifierUnavailable(
+        `${what} failed: ${error instanceof Error ? error.message : String(error)}`,
+        {
+          retryAfter: Math.max(1, Math.ceil(pause)),
+          cause: error,
+        },
+      );
     } finally {
       underWay -= 1;
     }

@@ -64,9 +64,15 @@ export function dpop(options: DpopOptions = {}): DpopVerifier {
   const { maxAge = 60, clockTolerance = 10, algorithms = ASYMMETRIC_ALGORITHMS } = options;
   const { replayStore = memoryReplayStore(), required = false } = options;
   if (!(maxAge > 0) || !(clockTolerance >= 0)) {
-    throw configurationError('INVALID_OPTION', 'dpop(): maxAge and clockTolerance must be numbers of seconds.');
+    throw configurationError(
+      'INVALID_OPTION',
+      'dpop(): maxAge and clockTolerance must be numbers of seconds.',
+    );
   }
-  if (algorithms.length === 0 || !algorithms.every((algorithm) => ASYMMETRIC_ALGORITHMS.includes(algorithm))) {
+  if (
+    algorithms.length === 0 ||
+    !algorithms.every((algorithm) => ASYMMETRIC_ALGORITHMS.includes(algorithm))
+  ) {
     throw configurationError(
       'INVALID_OPTION',
       `dpop(): algorithms must be some of ${ASYMMETRIC_ALGORITHMS.join(', ')}.`,
@@ -80,8 +86,9 @@ export function dpop(options: DpopOptions = {}): DpopVerifier {
     thumbprint: string,
     resource: string | undefined,
   ): Promise<DpopProblem | undefined> {
-    const [proof] = request.header('dpop');
+    const [proof, ...others] = request.header('dpop');
     if (proof === undefined) return problem('there is none');
+    if (others.length > 0) return problem('there are several');
     if (proof.length > MAX_PROOF_LENGTH) return problem('it is too long');
     const verified = await verifySignature(proof, algorithms);
     if ('error' in verified) return verified;
@@ -97,7 +104,10 @@ export function dpop(options: DpopOptions = {}): DpopVerifier {
       return problem('its "iat" is not recent');
     }
     if (nonces !== undefined && !nonces.isGood(nonce)) {
-      return { error: 'use_dpop_nonce', detail: 'The DPoP proof has no nonce of ours, or one that has ended.' };
+      return {
+        error: 'use_dpop_nonce',
+        detail: 'The DPoP proof has no nonce of ours, or one that has ended.',
+      };
     }
     if (typeof jti !== 'string' || jti === '') return problem('it has no "jti"');
     // Last, so that only a proof that is good otherwise takes a place in the store.
@@ -148,9 +158,11 @@ function problem(why: string): DpopProblem {
 
 /** The request's URL, with the origin that the agent is known by: a Host header is the caller's word alone. */
 function requestUrl(request: AuthRequest, resource: string | undefined): string {
-  if (resource === undefined) return request.url;
-  const { pathname, search } = new URL(request.url);
-  return new URL(`${pathname}${search}`, resource).href;
+  if (resource === undefined || !URL.canParse(request.url)) return request.url;
+  const url = new URL(resource);
+  // Assigned and not resolved against the resource: the path `//host/path` would resolve to another host.
+  url.pathname = new URL(request.url).pathname;
+  return url.href;
 }
 
 /** RFC 9449 §4.3: without query and fragment, and normalised as RFC 3986 §6.2 says. */
@@ -168,14 +180,18 @@ function nonceMaker(option: true | { readonly secret: string | Uint8Array }): {
   const secret = option === true ? randomBytes(32) : option.secret;
   const bytes = typeof secret === 'string' ? Buffer.from(secret, 'utf8') : secret;
   if (!(bytes instanceof Uint8Array) || bytes.byteLength < 32) {
-    throw configurationError('INVALID_OPTION', 'dpop(): the secret for nonces must be at least 32 random bytes.');
+    throw configurationError(
+      'INVALID_OPTION',
+      'dpop(): the secret for nonces must be at least 32 random bytes.',
+    );
   }
   const key = createSecretKey(bytes);
   const period = () => Math.floor(Date.now() / 1000 / NONCE_PERIOD);
   return {
     fresh: () => nonceOf(key, period()),
     isGood: (nonce) =>
-      typeof nonce === 'string' && [period(), period() - 1].some((time) => isEqual(nonce, nonceOf(key, time))),
+      typeof nonce === 'string' &&
+      [period(), period() - 1].some((time) => isEqual(nonce, nonceOf(key, time))),
   };
 }
 

@@ -7,6 +7,7 @@ import {
   customFetch,
   enableNonRepudiationChecks,
   PrivateKeyJwt,
+  ResponseBodyError,
   TlsClientAuth,
   tokenIntrospection,
   type ClientAuth,
@@ -83,7 +84,12 @@ export function introspection(options: IntrospectionOptions): Required<TokenVeri
     `The introspection endpoint of ${issuer}`,
     async (token: string) => {
       const configuration = await client.get();
-      return tokenIntrospection(configuration, token, { token_type_hint: 'access_token' });
+      try {
+        return await tokenIntrospection(configuration, token, { token_type_hint: 'access_token' });
+      } catch (error) {
+        if (isAboutToken(error)) return { active: false };
+        throw error;
+      }
     },
     options.circuit,
   );
@@ -101,12 +107,25 @@ export function introspection(options: IntrospectionOptions): Required<TokenVeri
   };
 }
 
+/**
+ * Some servers answer with an error, instead of `active: false`, when they are asked about what is no token of theirs, such
+ * as a JWT. That is no failure of the endpoint: else whoever sends such tokens could open the circuit for everyone.
+ */
+function isAboutToken(error: unknown): boolean {
+  return (
+    error instanceof ResponseBodyError &&
+    error.status === 400 &&
+    ['invalid_request', 'invalid_token', 'unsupported_token_type'].includes(error.error)
+  );
+}
+
 function verificationFrom(
   response: IntrospectionResponse,
   expected: { issuer: string; audience: readonly string[]; scopes: ScopesMapper | undefined },
 ): Verification {
   if (!response.active) return refused('the authorization server says that it is not active');
-  if (response.iss !== undefined && response.iss !== expected.issuer) return refused('its "iss" is another issuer');
+  if (response.iss !== undefined && response.iss !== expected.issuer)
+    return refused('its "iss" is another issuer');
   if (!hasAudience(response.aud, expected.audience)) return refused('its "aud" does not name this agent');
   // A refresh token is active as well, but has no type of access token (RFC 6749 §7.1).
   if (!['bearer', 'dpop'].includes(String(response.token_type).toLowerCase())) {
@@ -133,7 +152,12 @@ async function introspectionClient(options: IntrospectionOptions): Promise<Confi
   const configuration =
     endpoint === undefined || signedResponseAlg !== undefined
       ? await discoverIssuer(issuer, { ...options, clientId, clientAuthentication, clientMetadata: metadata })
-      : new Configuration({ issuer, introspection_endpoint: endpoint }, clientId, metadata, clientAuthentication);
+      : new Configuration(
+          { issuer, introspection_endpoint: endpoint },
+          clientId,
+          metadata,
+          clientAuthentication,
+        );
   configuration[customFetch] = boundedFetch(options) as CustomFetch;
   configuration.timeout = (options.timeout ?? 5_000) / 1000;
   allowInsecureRequests(configuration);

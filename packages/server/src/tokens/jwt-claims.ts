@@ -73,6 +73,28 @@ export function isIdToken(claims: Readonly<Record<string, unknown>>, typ: string
   );
 }
 
+/**
+ * Whether it is a security event token (RFC 8417), such as a logout token: it is signed by the issuer for this audience
+ * as well, and grants nothing (OpenID Connect Back-Channel Logout 1.0 §4).
+ */
+export function isSecurityEvent(claims: Readonly<Record<string, unknown>>): boolean {
+  return 'events' in claims;
+}
+
+/**
+ * Whether the signature is in its one canonical spelling. Decoders pass over padding, white space and unused bits, so
+ * that one token would have many spellings, each with a digest and a place in the cache of its own.
+ */
+export function hasCanonicalSignature(token: string): boolean {
+  const signature = token.slice(token.lastIndexOf('.') + 1);
+  return Buffer.from(signature, 'base64url').toString('base64url') === signature;
+}
+
+/** What of a JWT its signature covers: all that nobody but the issuer can vary (an ECDSA signature, anybody can). */
+export function signedPart(token: string): string {
+  return token.slice(0, token.lastIndexOf('.'));
+}
+
 /** RFC 7515 §4.1.9: `application/` may be left out, and case does not matter. */
 export function mediaType(typ: string | undefined): string | undefined {
   return typ?.toLowerCase().replace(/^application\//, '');
@@ -93,6 +115,8 @@ export function refusalOf(error: unknown): Verification {
     return { verified: false, reason: 'expired', detail: 'The token has ended.' };
   }
   if (error instanceof errors.JOSEError) return refused(`${error.code}, ${error.message}`);
+  // A published key that is broken: WebCrypto has DOMExceptions.
+  if (error instanceof DOMException) return refused('its key is not usable');
   throw error;
 }
 

@@ -1,4 +1,11 @@
-import { decodeJwt, decodeProtectedHeader, errors, jwtVerify, type JSONWebKeySet, type JWTPayload } from 'jose';
+import {
+  decodeJwt,
+  decodeProtectedHeader,
+  errors,
+  jwtVerify,
+  type JSONWebKeySet,
+  type JWTPayload,
+} from 'jose';
 
 import { configurationError } from '../errors.js';
 import type { Verification } from '../scheme.js';
@@ -178,7 +185,8 @@ function claimsProblem(
 function idTokenProblem(claims: JWTPayload, clientIds: readonly string[]): string | undefined {
   const { aud, azp, iat } = claims;
   if (iat === undefined) return 'its "iat" is missing';
-  if (claims['token_use'] === 'access' || claims['typ'] === 'Bearer') return 'it is an access token, which is no ID token';
+  if (claims['token_use'] === 'access' || claims['typ'] === 'Bearer')
+    return 'it is an access token, which is no ID token';
   if (Array.isArray(aud) && aud.length > 1 && azp === undefined) return 'it has several "aud" and no "azp"';
   if (azp !== undefined && !hasAudience(azp, clientIds)) return 'its "azp" is another client';
   return undefined;
@@ -204,7 +212,8 @@ function readIssuer(
 ): Issuer {
   const options: TrustedIssuer = typeof given === 'string' ? { issuer: given } : given;
   const { issuer, jwks, jwksUri, algorithms = ASYMMETRIC_ALGORITHMS } = options;
-  if (typeof issuer !== 'string' || issuer === '') throw invalid('every issuer needs its "iss", a non-empty string.');
+  if (typeof issuer !== 'string' || issuer === '')
+    throw invalid('every issuer needs its "iss", a non-empty string.');
   const audience = [options.audience ?? defaults.audience ?? []].flat() as readonly string[];
   if (audience.length === 0 || !audience.every((name) => typeof name === 'string' && name !== '')) {
     throw invalid(`no audience is given for the issuer ${issuer}: a token for anybody else must not pass.`);
@@ -220,7 +229,9 @@ function readIssuer(
     throw invalid(`accept must be 'access_token' or 'id_token', not ${JSON.stringify(accept)}.`);
   }
   if (!URL.canParse(issuer) && jwks === undefined && jwksUri === undefined) {
-    throw invalid(`the issuer ${JSON.stringify(issuer)} is not a URL, so its keys cannot be discovered. Give jwksUri or jwks.`);
+    throw invalid(
+      `the issuer ${JSON.stringify(issuer)} is not a URL, so its keys cannot be discovered. Give jwksUri or jwks.`,
+    );
   }
   return {
     issuer,

@@ -4,7 +4,15 @@ import { jwtVerify } from 'jose';
 
 import { configurationError } from '../errors.js';
 import type { Verification } from '../scheme.js';
-import { isIdToken, refusalOf, refused, verificationOf } from './jwt-claims.js';
+import {
+  hasCanonicalSignature,
+  isIdToken,
+  isSecurityEvent,
+  refusalOf,
+  refused,
+  signedPart,
+  verificationOf,
+} from './jwt-claims.js';
 import { rememberTokens, type TokenMemoryOptions } from './token-memory.js';
 import type { TokenVerifier } from './token-verifier.js';
 
@@ -22,18 +30,19 @@ export type JwtOptions = {
   readonly clockTolerance?: number;
   /** Claims that must be present besides `iss`, `aud`, `exp` and `sub`. */
   readonly requiredClaims?: readonly string[];
-} & TokenMemoryOptions & (
-  | {
-      /** Shared with the issuer: at least as many bytes as the hash has (RFC 7518 §3.2), so 32 for HS256. */
-      readonly secret: string | Uint8Array;
-      readonly publicKey?: undefined;
-    }
-  | {
-      /** PEM (SPKI or certificate), JWK, or a KeyObject. */
-      readonly publicKey: string | JsonWebKey | KeyObject;
-      readonly secret?: undefined;
-    }
-);
+} & TokenMemoryOptions &
+  (
+    | {
+        /** Shared with the issuer: at least as many bytes as the hash has (RFC 7518 §3.2), so 32 for HS256. */
+        readonly secret: string | Uint8Array;
+        readonly publicKey?: undefined;
+      }
+    | {
+        /** PEM (SPKI or certificate), JWK, or a KeyObject. */
+        readonly publicKey: string | JsonWebKey | KeyObject;
+        readonly secret?: undefined;
+      }
+  );
 
 const HMAC_MIN_BYTES: Readonly<Record<string, number>> = { HS256: 32, HS384: 48, HS512: 64 };
 
@@ -66,6 +75,7 @@ export function jwt(options: JwtOptions): TokenVerifier {
 
   const verifyToken = async (token: string): Promise<Verification> => {
     try {
+      if (!hasCanonicalSignature(token)) return refused('its signature is not spelt canonically');
       const { payload, protectedHeader } = await jwtVerify(token, key, {
         issuer,
         audience,
@@ -73,17 +83,22 @@ export function jwt(options: JwtOptions): TokenVerifier {
         clockTolerance,
         requiredClaims: [...new Set(['iss', 'aud', 'exp', 'sub', ...requiredClaims])],
       });
-      if (isIdToken(payload, protectedHeader.typ)) return refused('it is an ID token, which is no access token');
+      if (isIdToken(payload, protectedHeader.typ))
+        return refused('it is an ID token, which is no access token');
+      if (isSecurityEvent(payload)) return refused('it is a security event token, which is no access token');
       return verificationOf(payload, { clockTolerance });
     } catch (error) {
       return refusalOf(error);
     }
   };
 
-  return { verify: rememberTokens(verifyToken, options) };
+  return { verify: rememberTokens(verifyToken, options, 0, signedPart) };
 }
 
-function keyAndAlgorithms({ secret, publicKey, algorithms }: JwtOptions): { key: KeyObject; algorithms: string[] } {
+function keyAndAlgorithms({ secret, publicKey, algorithms }: JwtOptions): {
+  key: KeyObject;
+  algorithms: string[];
+} {
   if ((secret === undefined) === (publicKey === undefined)) {
     throw invalid('exactly one of secret and publicKey is needed.');
   }
@@ -114,11 +129,15 @@ function toPublicKey(given: string | JsonWebKey | KeyObject): KeyObject {
         ? given.includes('PRIVATE KEY')
         : 'd' in given || given.kty === 'oct';
   if (isPrivate) {
-    throw invalid('publicKey is a private or secret key, which a verifier must not have. Give the public one.');
+    throw invalid(
+      'publicKey is a private or secret key, which a verifier must not have. Give the public one.',
+    );
   }
   try {
     if (given instanceof KeyObject) return given;
-    return typeof given === 'string' ? createPublicKey(given) : createPublicKey({ key: given, format: 'jwk' });
+    return typeof given === 'string'
+      ? createPublicKey(given)
+      : createPublicKey({ key: given, format: 'jwk' });
   } catch {
     throw invalid('publicKey cannot be read. Give PEM (SPKI or certificate), a JWK, or a KeyObject.');
   }
@@ -141,7 +160,9 @@ function algorithmsOf(key: KeyObject): string[] {
 }
 
 function unusable(key: KeyObject): never {
-  throw invalid(`publicKey is a key of type ${String(key.asymmetricKeyType)}, for which no JWT algorithm is accepted here.`);
+  throw invalid(
+    `publicKey is a key of type ${String(key.asymmetricKeyType)}, for which no JWT algorithm is accepted here.`,
+  );
 }
 
 function assertAlgorithms(accepted: readonly string[], fitting: readonly string[], what: string): void {
@@ -156,7 +177,9 @@ function assertAlgorithms(accepted: readonly string[], fitting: readonly string[
 function nonEmptyList(option: string, value: string | readonly string[] | undefined): string[] {
   const list = typeof value === 'string' ? [value] : [...(value ?? [])];
   if (list.length === 0 || !list.every((item) => typeof item === 'string' && item !== '')) {
-    throw invalid(`${option} must be a non-empty string, or a list of such: a token for anybody else must not pass.`);
+    throw invalid(
+      `${option} must be a non-empty string, or a list of such: a token for anybody else must not pass.`,
+    );
   }
   return list;
 }

@@ -51,7 +51,9 @@ export function remoteKeySet(issuer: string, jwksUri: string | undefined, option
   async function load(): Promise<JWTVerifyGetKey> {
     const uri = jwksUri ?? (await metadata.get());
     if (uri === undefined) throw new OutboundError(`The metadata of ${issuer} has no jwks_uri.`);
-    const response = await fetchBounded(uri, { headers: { accept: 'application/jwk-set+json, application/json' } });
+    const response = await fetchBounded(uri, {
+      headers: { accept: 'application/jwk-set+json, application/json' },
+    });
     if (response.status !== 200) {
       throw new OutboundError(`${uri} answered with HTTP ${String(response.status)} instead of a key set.`);
     }
@@ -67,7 +69,9 @@ export function remoteKeySet(issuer: string, jwksUri: string | undefined, option
   return {
     async getKey(header, token) {
       try {
-        return await (await keys.get())(header, token);
+        return await (
+          await keys.get()
+        )(header, token);
       } catch (error) {
         if (!(error instanceof errors.JWKSNoMatchingKey)) throw error;
         return (await keys.getAfterMiss())(header, token);
@@ -94,7 +98,9 @@ function publicKeysOf(jwks: unknown, source: string): JSONWebKeySet {
     throw new OutboundError(`${source} is not a JSON Web Key Set.`);
   }
   if (keys.length > MAX_KEYS) {
-    throw new OutboundError(`${source} has ${String(keys.length)} keys; more than ${String(MAX_KEYS)} are not accepted.`);
+    throw new OutboundError(
+      `${source} has ${String(keys.length)} keys; more than ${String(MAX_KEYS)} are not accepted.`,
+    );
   }
   return { keys: (keys as JSONWebKeySet['keys']).filter((key) => key.use !== 'enc' && key.kty !== 'oct') };
 }

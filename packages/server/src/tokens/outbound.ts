@@ -27,7 +27,11 @@ export function boundedFetch({ timeout = 5_000, fetch: fetchImpl = fetch }: Outb
     assertSecure(url);
     const signals = [AbortSignal.timeout(timeout), ...(init?.signal ? [init.signal] : [])];
     try {
-      const response = await fetchImpl(input, { ...init, redirect: 'manual', signal: AbortSignal.any(signals) });
+      const response = await fetchImpl(input, {
+        ...init,
+        redirect: 'manual',
+        signal: AbortSignal.any(signals),
+      });
       if (response.type === 'opaqueredirect' || (response.status >= 300 && response.status < 400)) {
         throw new OutboundError(`${url.origin} answered with a redirect, which is not followed.`);
       }
@@ -35,9 +39,12 @@ export function boundedFetch({ timeout = 5_000, fetch: fetchImpl = fetch }: Outb
       return new Response(await readBounded(response, url), { status, statusText, headers });
     } catch (error) {
       if (error instanceof OutboundError) throw error;
-      throw new OutboundError(`${url.origin} did not answer: ${error instanceof Error ? error.message : String(error)}`, {
-        cause: error,
-      });
+      throw new OutboundError(
+        `${url.origin} did not answer: ${error instanceof Error ? error.message : String(error)}`,
+        {
+          cause: error,
+        },
+      );
     }
   };
 }
@@ -52,7 +59,9 @@ export function assertSecure(url: URL): void {
 
 /** Whether plain http to this host never leaves the machine. */
 export function isLoopback(hostname: string): boolean {
-  return hostname === 'localhost' || hostname === '[::1]' || (isIPv4(hostname) && hostname.startsWith('127.'));
+  return (
+    hostname === 'localhost' || hostname === '[::1]' || (isIPv4(hostname) && hostname.startsWith('127.'))
+  );
 }
 
 async function readBounded(response: Response, url: URL): Promise<Uint8Array<ArrayBuffer> | null> {

@@ -59,7 +59,12 @@ export function okta({
  * @param clientId such as `1234-abcd.apps.googleusercontent.com`; several are alternatives
  */
 export function google({ clientId }: { readonly clientId: string | readonly string[] }): TrustedIssuer {
-  return { issuer: 'https://accounts.google.com', audience: clientId, accept: 'id_token', algorithms: ['RS256'] };
+  return {
+    issuer: 'https://accounts.google.com',
+    audience: clientId,
+    accept: 'id_token',
+    algorithms: ['RS256'],
+  };
 }
 
 /**

@@ -32,7 +32,7 @@ export class Refreshable<T> {
 
   /** Whether the last attempt to load failed. */
   get isFailing(): boolean {
-    return this.#failedAt > this.#loadedAt;
+    return this.#failedAt !== -Infinity;
   }
 
   /**
@@ -66,7 +66,8 @@ export class Refreshable<T> {
   }
 
   async #loadUnlessCoolingDown(beforeLoad?: () => void): Promise<T> {
-    if (this.#pending === undefined && this.#isCoolingDown(this.#failedAt)) throw this.#unavailable(this.#failure);
+    if (this.#pending === undefined && this.#isCoolingDown(this.#failedAt))
+      throw this.#unavailable(this.#failure);
     if (this.#pending === undefined) beforeLoad?.();
     try {
       return await this.#load();

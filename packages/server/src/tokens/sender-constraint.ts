@@ -29,7 +29,9 @@ export async function holdToSender(
 
   const binding = typeof cnf === 'object' && cnf !== null ? (cnf as Record<string, unknown>) : {};
   const { jkt, 'x5t#S256': thumbprint } = binding;
-  if (cnf !== undefined && cnf !== null && typeof jkt !== 'string' && typeof thumbprint !== 'string') {
+  const known = [jkt, thumbprint].filter((value) => value !== undefined);
+  const isSupported = known.length > 0 && known.every((value) => typeof value === 'string');
+  if (cnf !== undefined && cnf !== null && !isSupported) {
     return refuse('The token is bound to its sender in a way that is not supported.');
   }
   if (typeof thumbprint === 'string') {
@@ -42,12 +44,16 @@ export async function holdToSender(
     }
   }
   if (typeof jkt === 'string') {
-    if (dpop === undefined) return refuse('The token is bound to a DPoP key, and this scheme accepts no DPoP.');
-    if (presentedAs === 'Bearer') return refuse('The token is bound to a DPoP key, but came as a plain bearer token.');
+    if (dpop === undefined)
+      return refuse('The token is bound to a DPoP key, and this scheme accepts no DPoP.');
+    if (presentedAs === 'Bearer')
+      return refuse('The token is bound to a DPoP key, but came as a plain bearer token.');
     const problem = await dpop.check(request, token, jkt, resource);
     return problem === undefined ? verified : refuse(problem.detail, problem.error);
   }
-  if (presentedAs === 'DPoP') return refuse('The token came with DPoP, but is not bound to a key.', 'invalid_token');
-  if (dpop?.required === true) return refuse('The token is not bound to a DPoP key, which this scheme requires.');
+  if (presentedAs === 'DPoP')
+    return refuse('The token came with DPoP, but is not bound to a key.', 'invalid_token');
+  if (dpop?.required === true)
+    return refuse('The token is not bound to a DPoP key, which this scheme requires.');
   return verified;
 }

@@ -20,8 +20,8 @@ export interface TokenMemoryOptions {
   readonly cache?: TokenCacheOptions | false | undefined;
   /**
    * Asked with every presentation of a good token, remembered or not, so that a revocation takes effect at once. The
-   * token's id is its `jti`, or for a token without one the base64url SHA-256 digest of the token. An exception is a
-   * denial.
+   * token's id is its `jti`; without one it is the base64url SHA-256 digest of the token, where that is a JWT without its
+   * signature (`header.payload`), which can be varied. An exception is a denial.
    */
   readonly revoked?: ((tokenId: string) => boolean | Promise<boolean>) | undefined;
 }
@@ -37,19 +37,25 @@ interface Entry {
  * remembered only for `refusedMaxAge`, apart from the good tokens, so that bad tokens cannot displace them.
  *
  * @param refusedMaxAge seconds; 0 when a refusal costs nothing
+ * @param identifying the part of a token that identifies it for `revoked`, where its bearer can vary the rest
  */
 export function rememberTokens(
   verify: (token: string) => Promise<Verification>,
   { cache = {}, revoked }: TokenMemoryOptions,
   refusedMaxAge = 0,
+  identifying = (token: string) => token,
 ): (token: string) => Verification | Promise<Verification> {
   const recall = cache === false ? undefined : memory(verify, cache, refusedMaxAge);
   return (token) => {
-    if (recall === undefined && revoked === undefined) return verify(token);
-    const digest = hash('sha256', token, 'base64url');
-    const verification = recall === undefined ? verify(token) : recall(token, digest);
-    return revoked === undefined ? verification : unlessRevoked(verification, digest, revoked);
+    const verification = recall === undefined ? verify(token) : recall(token, digestOf(token));
+    return revoked === undefined
+      ? verification
+      : unlessRevoked(verification, () => digestOf(identifying(token)), revoked);
   };
+}
+
+function digestOf(token: string): string {
+  return hash('sha256', token, 'base64url');
 }
 
 function memory(
@@ -57,7 +63,7 @@ function memory(
   { maxAge = 60, maxTokens = 10_000 }: TokenCacheOptions,
   refusedMaxAge: number,
 ): (token: string, digest: string) => Verification | Promise<Verification> {
-  if (!(maxAge > 0) || !Number.isInteger(maxTokens) || maxTokens < 1) {
+  if (!(maxAge > 0 && Number.isFinite(maxAge)) || !Number.isInteger(maxTokens) || maxTokens < 1) {
     throw configurationError(
       'INVALID_OPTION',
       'cache must be { maxAge: a positive number of seconds, maxTokens: a positive integer }, or false.',
@@ -103,15 +109,20 @@ function memory(
 
 async function unlessRevoked(
   pending: Verification | Promise<Verification>,
-  digest: string,
+  digest: () => string,
   revoked: (tokenId: string) => boolean | Promise<boolean>,
 ): Promise<Verification> {
   const verification = await pending;
   if (!verification.verified) return verification;
   const jti = verification.principal.claims?.['jti'];
-  const answer: unknown = await revoked(typeof jti === 'string' && jti !== '' ? jti : digest);
+  const answer: unknown = await revoked(typeof jti === 'string' && jti !== '' ? jti : digest());
   // Only a plain no lets the token pass.
   return answer === false
     ? verification
-    : { verified: false, reason: 'revoked', detail: 'The token is revoked.', principal: verification.principal };
+    : {
+        verified: false,
+        reason: 'revoked',
+        detail: 'The token is revoked.',
+        principal: verification.principal,
+      };
 }

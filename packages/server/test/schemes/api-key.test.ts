@@ -351,6 +351,8 @@ describe('the way to verify a key', () => {
     ['validator', { validator: 'yes' }],
     ['validator', { validator: {} }],
     ['store', { store: {}, secret: SECRET }],
+    ['store', { store: null, secret: SECRET }],
+    ['validator', { validator: null }],
     ['store', { store: 'redis://', secret: SECRET }],
     ['keys', { keys: 'k1' }],
     ['keys', { keys: { k1: true } }],
