@@ -1,4 +1,4 @@
-import { AgentCard, SecurityRequirement, SecurityScheme } from '@a2a-js/sdk';
+import { AgentCard, SecurityScheme } from '@a2a-js/sdk';
 import { AgentSecurity, type SecuritySchemeDeclaration } from '@a2a-auth/server';
 import { DefaultAgentCardResolver } from '@a2a-js/sdk/client';
 import { beforeAll, describe, expect, it } from 'vitest';
@@ -122,16 +122,20 @@ const requirements: readonly Readonly<Record<string, readonly string[]>>[] = [
 ];
 
 /** Declares, and lets nobody in. */
-function declareAll(): AgentSecurity<string> {
+function declare(ids = Object.keys(declared)): AgentSecurity<string> {
   const security: AgentSecurity<string> = new AgentSecurity<string>();
   for (const [id, { declaration }] of Object.entries(declared)) {
+    if (!ids.includes(id)) continue;
     security.addSecurityScheme(id, {
       declaration,
       extract: () => undefined,
       verify: () => ({ verified: false, reason: 'invalid', detail: 'Nobody passes.' }),
     });
   }
-  for (const requirement of requirements) security.addSecurityRequirement(requirement);
+  for (const requirement of requirements) {
+    if (Object.keys(requirement).every((id) => ids.includes(id)))
+      security.addSecurityRequirement(requirement);
+  }
   return security;
 }
 
@@ -140,7 +144,7 @@ const json = (of: 'json' | 'legacyJson') =>
 
 let agent: RunningAgent;
 beforeAll(async () => {
-  agent = await startAgent({ lifetime: 'file', security: declareAll() });
+  agent = await startAgent({ lifetime: 'file', security: declare() });
 });
 
 const fetchCard = (version: string | undefined, init: RequestInit = {}, url = agent.cardUrl) =>
@@ -209,28 +213,25 @@ describe('the card of A2A 0.3', () => {
   });
 
   it("is read back by the SDK's resolver as it was declared", async () => {
+    // All but the device code flow, at which this resolver throws: 0.3 itself does not know it.
+    const ids = Object.keys(declared).filter((id) => id !== 'device');
+    const { url, card: own, security } = await startAgent({ security: declare(ids) });
     const resolver = new DefaultAgentCardResolver({
       legacyCompat: { enabled: true },
       fetchImpl: (input, init) => fetch(input, { ...init, headers: { 'A2A-Version': '0.3' } }),
     });
-    const card = await resolver.resolve(agent.url);
+    const card = await resolver.resolve(url);
     expect(card.supportedInterfaces.map(({ protocolVersion }) => protocolVersion)).toEqual(['0.3', '0.3']);
-    expect(card.securityRequirements.map((requirement) => SecurityRequirement.toJSON(requirement))).toEqual(
-      agent.security
-        .publish(agent.card)
-        .securityRequirements.map((requirement) => SecurityRequirement.toJSON(requirement)),
-    );
-    const read = Object.fromEntries(
-      Object.entries(card.securitySchemes).map(([id, scheme]) => [id, SecurityScheme.toJSON(scheme)]),
-    );
-    // What 0.3 cannot say, and what the resolver does not read: PKCE, and the device code flow.
-    const expected = structuredClone(json('json')) as Record<
-      string,
-      { oauth2SecurityScheme?: { flows: Json } }
-    >;
-    delete (expected.code?.oauth2SecurityScheme?.flows.authorizationCode as Json).pkceRequired;
-    expect({ ...read, device: undefined }).toEqual({ ...expected, device: undefined });
-    expect(Object.keys(read)).toEqual(Object.keys(declared));
+    expect(card.securityRequirements).toEqual(security.publish(own).securityRequirements);
+    for (const id of ids) {
+      const scheme = card.securitySchemes[id];
+      const expected = structuredClone(declared[id]?.json);
+      // 0.3 cannot say this.
+      const flows = (expected?.oauth2SecurityScheme as { flows?: Record<string, Json> } | undefined)?.flows;
+      delete flows?.authorizationCode?.pkceRequired;
+      expect(scheme && SecurityScheme.toJSON(scheme), id).toEqual(expected);
+    }
+    expect(Object.keys(card.securitySchemes)).toEqual(ids);
   });
 
   it.each([undefined, '', '0.3', '0.3.0', '0.4'])('is what A2A-Version %s gets', async (version) => {

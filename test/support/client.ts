@@ -20,13 +20,19 @@ export const combinations = [
 
 export type Combination = (typeof combinations)[number];
 
+/** The SDK has classes for the options of its factories, and exports none of them. */
+type Options = NonNullable<
+  ConstructorParameters<typeof JsonRpcTransportFactory>[0] &
+    ConstructorParameters<typeof RestTransportFactory>[0]
+>;
+
 /** The official client, made from the agent's own card, for one binding and version. */
 export async function connect(
   agentUrl: string,
   { binding, version }: Combination,
   headers: Headers,
 ): Promise<Client> {
-  const options = {
+  const options: unknown = {
     legacyCompat: { enabled: true },
     fetchImpl: ((input, init) =>
       fetch(input, {
@@ -39,7 +45,9 @@ export async function connect(
     ({ protocolBinding, protocolVersion }) => protocolBinding === binding && protocolVersion === version,
   );
   const factory = new ClientFactory({
-    transports: [new JsonRpcTransportFactory(options), new RestTransportFactory(options)],
+    transports: [JsonRpcTransportFactory, RestTransportFactory].map(
+      (Factory) => new Factory(options as Options),
+    ),
   });
   return factory.createFromAgentCard({ ...card, supportedInterfaces });
 }

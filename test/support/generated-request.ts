@@ -176,7 +176,7 @@ const body = (template: unknown): fc.Arbitrary<string | undefined> =>
     { weight: 1, arbitrary: fc.constant(undefined) },
     { weight: 1, arbitrary: wrong.map((value) => JSON.stringify(value)) },
     { weight: 1, arbitrary: fc.string({ maxLength: 50 }) },
-    { weight: 1, arbitrary: fc.nat(60).map((end) => (JSON.stringify(template) ?? '{}').slice(0, end)) },
+    { weight: 1, arbitrary: fc.nat(60).map((end) => JSON.stringify(template ?? {}).slice(0, end)) },
     {
       weight: 1,
       arbitrary: fc

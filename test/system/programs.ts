@@ -56,8 +56,13 @@ function describe({ suite, missing }: SystemSuites['leftOut'][number]): string {
 }
 
 function isInstalled({ command }: Program): boolean {
-  return (process.env.PATH ?? '').split(delimiter).some((dir) => {
-    const path = join(dir, command);
+  return findProgram(command) !== undefined;
+}
+
+/** Where a command is on PATH. */
+export function findProgram(command: string): string | undefined {
+  const places = (process.env.PATH ?? '').split(delimiter).map((dir) => join(dir, command));
+  return places.find((path) => {
     try {
       accessSync(path, constants.X_OK);
       return statSync(path).isFile();

@@ -5,7 +5,7 @@ import type { AuthRequest } from './auth-request.js';
 import type { SecurityRequirementDeclaration, SecuritySchemeDeclaration } from './card/declaration.js';
 import { publishSecurity, type PublishedSecurity } from './card/publish.js';
 import { compilePolicy, secretHeaders, type RegisteredRequirement } from './configuration.js';
-import { Denied, Granted, type Decision } from './decision.js';
+import { Denied, Granted, isFinal, isMadeBy, sign, type Decision } from './decision.js';
 import { hasDecisionListeners, publishDecision, type DecisionListener } from './decision-event.js';
 import { configurationError } from './errors.js';
 import type { Operation } from './operation.js';
@@ -75,9 +75,6 @@ export class AgentSecurity<Ids extends string = never> {
   readonly #options: AgentSecurityOptions;
   readonly #schemes: RegisteredScheme[] = [];
   readonly #requirements: RegisteredRequirement[] = [];
-  /** The decisions made here, and those of them that are final: a grant by another agent's security opens nothing here. */
-  readonly #made = new WeakSet<Decision>();
-  readonly #concluded = new WeakSet<Decision>();
   #policy: Policy | undefined;
   #secretHeaders: ReadonlySet<string> | undefined;
 
@@ -149,10 +146,11 @@ export class AgentSecurity<Ids extends string = never> {
    * @throws {TypeError} when another `AgentSecurity` made the decision
    */
   conclude(decision: Decision, call: { readonly operation: Operation; readonly binding: string }): Decision {
-    if (!this.#made.has(decision)) throw new TypeError('This decision was made by another AgentSecurity.');
+    if (!isMadeBy(decision, this)) throw new TypeError('This decision was made by another AgentSecurity.');
     const policy = this.#frozenPolicy();
     const final = requireCallerForExtendedCard(policy, decision, call.operation);
-    this.#concluded.add(final);
+    // A grant by another agent's security opens nothing here.
+    sign(final, this, true);
     publishDecision(final, call, policy.schemes, this.#options.onDecision);
     return final;
   }
@@ -165,8 +163,7 @@ export class AgentSecurity<Ids extends string = never> {
     this.#frozenPolicy();
     return protectRequestHandler(
       {
-        recognise: (decision) =>
-          decision !== undefined && this.#concluded.has(decision) ? decision : undefined,
+        recognise: (decision) => (decision !== undefined && isFinal(decision, this) ? decision : undefined),
         denyUnauthenticated: (operation) => this.#denyUnauthenticated(operation),
         publish: (card) => this.publish(card),
         agentCardUrl: this.agentCardUrl,
@@ -241,7 +238,7 @@ export class AgentSecurity<Ids extends string = never> {
   async #decide(policy: Policy, request: AuthRequest): Promise<Decision> {
     const startedAt = hasDecisionListeners(this.#options.onDecision) ? performance.now() : undefined;
     const decision = await decide(policy, request, startedAt);
-    this.#made.add(decision);
+    sign(decision, this, false);
     return decision;
   }
 

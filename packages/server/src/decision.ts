@@ -69,8 +69,30 @@ export type SchemeOutcome =
     }
   | { readonly status: 'verified'; readonly principal: Principal };
 
+/**
+ * Knows which `AgentSecurity` made a decision, and whether it is final. In the decision itself, because a WeakSet with an
+ * entry for each request is a burden on the garbage collector; in private fields, which a copy has not.
+ */
+abstract class Traceable {
+  #madeBy: object | undefined;
+  #isFinal = false;
+
+  static readonly sign = (decision: Decision, by: object, isFinal: boolean): void => {
+    decision.#madeBy = by;
+    decision.#isFinal = isFinal;
+  };
+
+  static readonly isMadeBy = (decision: Decision, by: object): boolean =>
+    #madeBy in decision && decision.#madeBy === by;
+
+  static readonly isFinal = (decision: Decision, by: object): boolean =>
+    Traceable.isMadeBy(decision, by) && decision.#isFinal;
+}
+
+export const { sign, isMadeBy, isFinal } = Traceable;
+
 /** The caller may go on. */
-export class Granted {
+export class Granted extends Traceable {
   readonly granted = true;
   /** The principal of the scheme registered first among those of the alternative that was met. */
   readonly principal: Principal;
@@ -85,6 +107,7 @@ export class Granted {
     credentials: ReadonlyMap<string, unknown>,
     evaluation: Evaluation,
   ) {
+    super();
     this.principal = principal;
     this.principals = principals;
     this.#credentials = credentials;
@@ -102,7 +125,7 @@ export class Granted {
 }
 
 /** The caller may not go on. */
-export class Denied {
+export class Denied extends Traceable {
   readonly granted = false;
   readonly reason: DenialReason;
   /** One for each distinct scheme that could have helped. */
@@ -119,6 +142,7 @@ export class Denied {
     denial: Pick<Denied, 'reason' | 'challenges' | 'alternatives' | 'missingScopes' | 'retryAfter'>,
     evaluation: Evaluation,
   ) {
+    super();
     this.reason = denial.reason;
     this.challenges = denial.challenges;
     this.alternatives = denial.alternatives;

@@ -12,6 +12,7 @@ import { listen } from './servers.js';
 
 /** What the agent's security is made of: its own address, and somebody who writes down its decisions. */
 export type AgentContext = Required<Pick<AgentSecurityOptions, 'resource' | 'onDecision'>>;
+export type CalledAgent = Pick<OAuthAgent, 'jsonRpcUrl'>;
 export type OAuthAgent = Awaited<ReturnType<typeof startOAuthAgent>>;
 
 /**
@@ -92,7 +93,7 @@ export function rawCall(method: keyof typeof bodies) {
 }
 
 async function call(
-  { jsonRpcUrl }: Pick<OAuthAgent, 'jsonRpcUrl'>,
+  { jsonRpcUrl }: CalledAgent,
   method: keyof typeof bodies,
   headers: CallerHeaders,
   fetchImpl: typeof fetch,
@@ -116,12 +117,12 @@ export async function readAnswer(response: Response): Promise<Answer> {
 }
 
 /** An operation of which a denial shows as an HTTP status. */
-export function listTasks(agent: OAuthAgent, headers: CallerHeaders, fetchImpl = fetch): Promise<Answer> {
+export function listTasks(agent: CalledAgent, headers: CallerHeaders, fetchImpl = fetch): Promise<Answer> {
   return call(agent, 'ListTasks', headers, fetchImpl);
 }
 
 /** An operation of which a denial shows as an auth-required task. */
-export function sendMessage(agent: OAuthAgent, headers: CallerHeaders, fetchImpl = fetch): Promise<Answer> {
+export function sendMessage(agent: CalledAgent, headers: CallerHeaders, fetchImpl = fetch): Promise<Answer> {
   return call(agent, 'SendMessage', headers, fetchImpl);
 }
 

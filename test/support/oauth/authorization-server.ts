@@ -162,6 +162,13 @@ function configuration(
     cookies: { keys: [shared.cookieSecret] },
     clients: [...clients, ...(options.clients ?? [])],
     clientDefaults: { id_token_signed_response_alg: 'ES256', introspection_signed_response_alg: 'ES256' },
+    clientAuthMethods: [
+      'none',
+      'client_secret_basic',
+      'client_secret_post',
+      'private_key_jwt',
+      ...(options.identity === undefined ? [] : (['tls_client_auth'] as const)),
+    ],
     acrValues: [PASSWORD, SECOND_FACTOR],
     findAccount: (_context, accountId) => ({ accountId, claims: () => ({ sub: accountId }) }),
     issueRefreshToken: (_context, client) => client.grantTypeAllowed('refresh_token'),

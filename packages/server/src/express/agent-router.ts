@@ -1,7 +1,7 @@
 import { A2A_VERSION_HEADER, AGENT_CARD_PATH } from '@a2a-js/sdk';
 import type { A2ARequestHandler } from '@a2a-js/sdk/server';
 import { jsonRpcHandler, restHandler } from '@a2a-js/sdk/server/express';
-import { Router, type ErrorRequestHandler } from 'express';
+import { Router, type ErrorRequestHandler, type RequestHandler } from 'express';
 
 import type { AgentSecurity } from '../agent-security.js';
 import { httpJsonCall, jsonRpcCall, type HttpBinding } from '../http/call.js';
@@ -59,9 +59,22 @@ export function agentRouter(options: AgentRouterOptions): Router {
     `/${AGENT_CARD_PATH}`,
     agentCardRoute({ security, requestHandler, ...(cardMaxAge === undefined ? {} : { maxAge: cardMaxAge }) }),
   );
-  router.use(jsonRpcPath, gate('JSONRPC'), jsonRpcHandler(sdkOptions), badRequestHandler('JSONRPC'));
-  router.use(httpJsonPath, gate('HTTP+JSON'), restHandler(sdkOptions), badRequestHandler('HTTP+JSON'));
+  router.use(jsonRpcPath, behind(gate('JSONRPC'), jsonRpcHandler(sdkOptions)), badRequestHandler('JSONRPC'));
+  router.use(
+    httpJsonPath,
+    behind(gate('HTTP+JSON'), restHandler(sdkOptions)),
+    badRequestHandler('HTTP+JSON'),
+  );
   return router;
+}
+
+/** One step for the router instead of two, each of which would match the path anew. */
+function behind(gate: RequestHandler, handler: RequestHandler): RequestHandler {
+  return (req, res, next) =>
+    gate(req, res, (error?: unknown) => {
+      if (error === undefined) void handler(req, res, next);
+      else next(error);
+    });
 }
 
 /** What Express itself refuses, such as a path that cannot be decoded, in the shape of the binding. */

@@ -9,47 +9,69 @@ const none: readonly string[] = Object.freeze([]);
 
 /** The neutral view of an Express request. Nothing is parsed before a scheme asks for it. */
 export function toAuthRequest(req: Request): AuthRequest {
-  let query: URLSearchParams | undefined;
-  return {
-    method: req.method,
-    get url() {
-      return absoluteUrl(req);
-    },
-    get remoteAddress() {
-      return req.ip;
-    },
-    get clientCertificate() {
-      return certificateOf(req);
-    },
-    header: (name) => headerValues(req, name),
-    query(name) {
-      const start = req.originalUrl.indexOf('?');
-      if (start === -1) return none;
-      query ??= new URLSearchParams(req.originalUrl.slice(start + 1));
-      return query.getAll(name);
-    },
-    cookie: (name) => cookieValues(headerValues(req, 'cookie'), name),
-  };
+  return new ExpressAuthRequest(req);
 }
 
-/**
- * Every value of a header as it was sent. `req.headers` alone would hide repetition: Node drops a second Authorization
- * header and joins most others.
- */
-function headerValues(req: Request, name: string): readonly string[] {
-  const lowerCased = name.toLowerCase();
-  const joined = Object.hasOwn(req.headers, lowerCased) ? req.headers[lowerCased] : undefined;
-  if (joined === undefined) return none;
-  const values: string[] = [];
-  const raw = req.rawHeaders;
-  for (let index = 0; index < raw.length; index += 2) {
-    const rawName = raw[index];
-    if (rawName?.length === lowerCased.length && rawName.toLowerCase() === lowerCased) {
-      values.push(raw[index + 1] ?? '');
-    }
+/** Express gives each request a prototype of its own making, which makes look-ups on it slow: there are few of them. */
+class ExpressAuthRequest implements AuthRequest {
+  readonly #req: Request;
+  readonly #headers: Request['headers'];
+  #rawHeaders: readonly string[] | undefined;
+  #target: string | undefined;
+  #query: URLSearchParams | undefined;
+
+  constructor(req: Request) {
+    this.#req = req;
+    this.#headers = req.headers;
   }
-  // A middleware before us may have set or rewritten the header.
-  return values.length > 1 ? values : [joined].flat();
+
+  get method(): string {
+    return this.#req.method;
+  }
+
+  get url(): string {
+    return absoluteUrl(this.#req);
+  }
+
+  get remoteAddress(): string | undefined {
+    return this.#req.ip;
+  }
+
+  get clientCertificate(): PresentedCertificate | undefined {
+    return certificateOf(this.#req);
+  }
+
+  /**
+   * Every value of a header as it was sent. `req.headers` alone would hide repetition: Node drops a second
+   * Authorization header and joins most others.
+   */
+  header(name: string): readonly string[] {
+    const lowerCased = name.toLowerCase();
+    const joined = Object.hasOwn(this.#headers, lowerCased) ? this.#headers[lowerCased] : undefined;
+    if (joined === undefined) return none;
+    const values: string[] = [];
+    const raw = (this.#rawHeaders ??= this.#req.rawHeaders);
+    for (let index = 0; index < raw.length; index += 2) {
+      const rawName = raw[index];
+      if (rawName?.length === lowerCased.length && rawName.toLowerCase() === lowerCased) {
+        values.push(raw[index + 1] ?? '');
+      }
+    }
+    // A middleware before us may have set or rewritten the header.
+    return values.length > 1 ? values : [joined].flat();
+  }
+
+  query(name: string): readonly string[] {
+    const target = (this.#target ??= this.#req.originalUrl);
+    const start = target.indexOf('?');
+    if (start === -1) return none;
+    this.#query ??= new URLSearchParams(target.slice(start + 1));
+    return this.#query.getAll(name);
+  }
+
+  cookie(name: string): readonly string[] {
+    return cookieValues(this.header('cookie'), name);
+  }
 }
 
 /** Each pair is read on its own, because a parser of the whole field keeps only one of several equal names. */

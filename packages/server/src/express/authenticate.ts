@@ -1,7 +1,7 @@
-import { A2A_CONTENT_TYPE, A2A_VERSION_HEADER } from '@a2a-js/sdk';
+import { A2A_VERSION_HEADER } from '@a2a-js/sdk';
 import { A2A_ERROR_CODE } from '@a2a-js/sdk/errors';
 import type { A2ARequestHandler } from '@a2a-js/sdk/server';
-import express, { type Request, type RequestHandler, type Response } from 'express';
+import type { Request, RequestHandler, Response } from 'express';
 
 import type { AgentSecurity } from '../agent-security.js';
 import type { Granted } from '../decision.js';
@@ -10,6 +10,7 @@ import { requestProblem } from '../http/request-problem.js';
 import { denialResponse, errorResponse, type HttpResponse } from '../http/response.js';
 import { agentCardUrl } from '../protect.js';
 import { toAuthRequest } from './auth-request.js';
+import { bodyReader, DEFAULT_BODY_LIMIT } from './body-reader.js';
 
 export interface AuthenticateOptions {
   readonly security: AgentSecurity<string>;
@@ -17,15 +18,22 @@ export interface AuthenticateOptions {
   readonly requestHandler: A2ARequestHandler;
   /** Which of the SDK's handlers comes next: `JSONRPC` for jsonRpcHandler, `HTTP+JSON` for restHandler. */
   readonly binding: HttpBinding;
-  /** The largest body, in bytes or as `bytes` reads it (`'1mb'`). Default `'100kb'`, as the SDK's. */
+  /** The largest body, in bytes or as `bytes` reads it (`'1mb'`). Default 100 KiB, as the SDK's. */
   readonly bodyLimit?: number | string;
 }
 
-const grants = new WeakMap<Request, Granted>();
+const VERSION_HEADER = A2A_VERSION_HEADER.toLowerCase();
+
+/** On the request itself, because a WeakMap with an entry for each request is a burden on the garbage collector. */
+const grantKey = Symbol('grant');
+
+interface MaybeGranted {
+  [grantKey]?: Granted;
+}
 
 /** The grant that {@link authenticate} left on a request. */
 export function grantOf(req: Request): Granted | undefined {
-  return grants.get(req);
+  return (req as MaybeGranted)[grantKey];
 }
 
 /**
@@ -36,14 +44,14 @@ export function grantOf(req: Request): Granted | undefined {
  * @throws {ConfigurationError} when the security is configured wrongly
  */
 export function authenticate(options: AuthenticateOptions): RequestHandler {
-  const { security, requestHandler, binding, bodyLimit = '100kb' } = options;
+  const { security, requestHandler, binding, bodyLimit = DEFAULT_BODY_LIMIT } = options;
   security.validate();
   const readBody = bodyReader(binding, bodyLimit);
 
   async function handle(req: Request, res: Response): Promise<'go on' | HttpResponse> {
     const provisional = await security.authenticate(toAuthRequest(req));
     const bodyError = await readBody(req, res);
-    const versionHeader = req.get(A2A_VERSION_HEADER);
+    const versionHeader = req.headers[VERSION_HEADER] as string | undefined;
     const body = bodyError === undefined ? (req.body as unknown) : undefined;
     const call =
       binding === 'JSONRPC'
@@ -59,10 +67,15 @@ export function authenticate(options: AuthenticateOptions): RequestHandler {
     }
     const problem =
       bodyError === undefined
-        ? requestProblem(call, { body, query: req.query as unknown }, versionHeader, card)
+        ? requestProblem(
+            call,
+            { body, query: binding === 'HTTP+JSON' ? req.query : undefined },
+            versionHeader,
+            card,
+          )
         : bodyErrorResponse(call, bodyError);
     if (problem !== undefined) return problem;
-    grants.set(req, decision);
+    (req as MaybeGranted)[grantKey] = decision;
     return 'go on';
   }
 
@@ -79,34 +92,6 @@ export function send(res: Response, { status, headers, body }: HttpResponse): vo
   res.status(status);
   for (const [name, value] of Object.entries(headers)) res.setHeader(name, value);
   res.end(res.req.method === 'HEAD' ? undefined : body);
-}
-
-/** Resolves to what was wrong with the body, if anything. */
-function bodyReader(
-  binding: HttpBinding,
-  limit: number | string,
-): (req: Request, res: Response) => Promise<Error | undefined> {
-  const type = binding === 'JSONRPC' ? ['application/json'] : ['application/json', A2A_CONTENT_TYPE];
-  // Not strict, so that a body that is no object gets our answer and not the parser's.
-  const parse = express.json({ limit, type, strict: false });
-  return async (req, res) => {
-    const failure = await new Promise<unknown>((resolve) => {
-      parse(req, res, resolve as (error?: unknown) => void);
-    });
-    if (failure !== undefined) return failure instanceof Error ? failure : new Error(String(failure));
-    return parseUnparsed(req);
-  };
-}
-
-/** An express.text() or express.raw() before us leaves the JSON as it came. */
-function parseUnparsed(req: Request): Error | undefined {
-  if (typeof req.body !== 'string' && !Buffer.isBuffer(req.body)) return undefined;
-  try {
-    req.body = JSON.parse(req.body.toString()) as unknown;
-    return undefined;
-  } catch {
-    return Object.assign(new Error('The body is not JSON.'), { status: 400, type: 'entity.parse.failed' });
-  }
 }
 
 /** An error of the body parser, as 413 or another 4xx, in the shape of the binding. */

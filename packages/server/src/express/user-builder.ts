@@ -22,9 +22,11 @@ export function userBuilder(req: Request): Promise<User> {
  */
 export function contextBuilder(security: AgentSecurity<string>): ServerCallContextBuilder {
   return (options) => {
-    const headers = Object.fromEntries(
-      Object.entries(options.headers).filter(([name]) => !security.secretHeaders.has(name.toLowerCase())),
-    );
+    const { secretHeaders } = security;
+    const headers: typeof options.headers = {};
+    for (const [name, value] of Object.entries(options.headers)) {
+      if (!secretHeaders.has(name.toLowerCase())) headers[name] = value;
+    }
     return defaultServerCallContextBuilder({ ...options, headers });
   };
 }

@@ -62,12 +62,9 @@ export function requestProblem(
   return undefined;
 }
 
-/** Walks level by level, because recursion is what a deep body attacks. */
+/** Goes no deeper than the limit, because recursion is what a deep body attacks. */
 function isDeeperThan(value: unknown, limit: number): boolean {
-  let level: unknown[] = [value];
-  for (let depth = 0; level.length > 0; depth++) {
-    if (depth > limit) return true;
-    level = level.flatMap((item) => (typeof item === 'object' && item !== null ? Object.values(item) : []));
-  }
-  return false;
+  if (limit < 0) return true;
+  if (typeof value !== 'object' || value === null) return false;
+  return Object.values(value).some((item) => isDeeperThan(item, limit - 1));
 }

@@ -14,14 +14,22 @@ import {
   type CryptoKey,
   type CustomFetch,
   type IntrospectionResponse,
+  type ServerMetadata,
 } from 'openid-client';
 
 import { configurationError } from '../errors.js';
 import type { Verification } from '../scheme.js';
 import { circuit, type CircuitOptions } from './circuit.js';
 import { discoverIssuer } from './discovery.js';
-import { hasAudience, refused, verificationOf, type ScopesMapper } from './jwt-claims.js';
-import { assertSecure, boundedFetch, type OutboundOptions } from './outbound.js';
+import {
+  ASYMMETRIC_ALGORITHMS,
+  hasAudience,
+  MAX_TOKEN_LENGTH,
+  refused,
+  verificationOf,
+  type ScopesMapper,
+} from './jwt-claims.js';
+import { boundedFetch, isSecure, OutboundError, type OutboundOptions } from './outbound.js';
 import { Refreshable } from './refreshable.js';
 import { rememberTokens, type TokenMemoryOptions } from './token-memory.js';
 import type { TokenVerifier } from './token-verifier.js';
@@ -66,19 +74,33 @@ const METADATA = { maxAge: 3_600_000, maxStale: 86_400_000, cooldown: 5_000 };
  * @throws {ConfigurationError} `INVALID_OPTION` when an option is missing
  */
 export function introspection(options: IntrospectionOptions): Required<TokenVerifier> {
-  const { issuer, endpoint, clientId, refusedMaxAge = 5 } = options;
+  const { issuer, endpoint, clientId, signedResponseAlg, refusedMaxAge = 5 } = options;
   const audience = [options.audience].flat() as readonly string[];
   for (const [name, values] of Object.entries({ issuer: [issuer], clientId: [clientId], audience })) {
     if (values.length === 0 || !values.every((value) => typeof value === 'string' && value !== '')) {
-      throw configurationError('INVALID_OPTION', `introspection(): ${name} must be a non-empty string.`);
+      throw invalid(`${name} must be a non-empty string.`);
     }
   }
-  if (endpoint !== undefined) assertSecure(new URL(endpoint));
+  for (const url of [endpoint ?? issuer, ...(signedResponseAlg === undefined ? [] : [issuer])]) {
+    if (!URL.canParse(url) || !isSecure(new URL(url))) {
+      throw invalid(
+        `${JSON.stringify(url)} must be an https URL; plain http is for loopback addresses alone.`,
+      );
+    }
+  }
+  if (signedResponseAlg !== undefined && !ASYMMETRIC_ALGORITHMS.includes(signedResponseAlg)) {
+    throw invalid(`signedResponseAlg must be one of ${ASYMMETRIC_ALGORITHMS.join(', ')}.`);
+  }
+  if (!Number.isFinite(refusedMaxAge) || refusedMaxAge < 0) {
+    throw invalid('refusedMaxAge must be a number of seconds, 0 or more.');
+  }
+  const clientAuthentication = toClientAuth(options.clientAuthentication);
+  const fetchBounded = boundedFetch(options);
 
   const client = new Refreshable({
     ...METADATA,
     what: `The metadata of ${issuer}`,
-    load: () => introspectionClient(options),
+    load: () => introspectionClient(options, clientAuthentication, fetchBounded),
   });
   const ask = circuit(
     `The introspection endpoint of ${issuer}`,
@@ -96,7 +118,10 @@ export function introspection(options: IntrospectionOptions): Required<TokenVeri
 
   return {
     verify: rememberTokens(
-      async (token) => verificationFrom(await ask(token), { issuer, audience, scopes: options.scopes }),
+      async (token) =>
+        token.length > MAX_TOKEN_LENGTH
+          ? refused('it is too long')
+          : verificationFrom(await ask(token), { issuer, audience, scopes: options.scopes }),
       options,
       refusedMaxAge,
     ),
@@ -128,13 +153,15 @@ function verificationFrom(
     return refused('its "iss" is another issuer');
   if (!hasAudience(response.aud, expected.audience)) return refused('its "aud" does not name this agent');
   // A refresh token is active as well, but has no type of access token (RFC 6749 §7.1).
-  if (!['bearer', 'dpop'].includes(String(response.token_type).toLowerCase())) {
-    return refused('its "token_type" is not that of an access token');
+  const type = String(response.token_type).toLowerCase();
+  if (type !== 'bearer' && type !== 'dpop') return refused('its "token_type" is not that of an access token');
+  if (type === 'dpop' && response.cnf?.jkt === undefined) {
+    return refused('it is bound to a DPoP key, and the authorization server does not say to which one');
   }
   const { exp, nbf } = response;
   if (exp === undefined) return refused('it has no "exp"');
   if (exp * 1000 <= Date.now()) return { verified: false, reason: 'expired', detail: 'The token has ended.' };
-  if (nbf !== undefined && nbf * 1000 > Date.now()) return refused('its "nbf" is not reached yet');
+  if (nbf !== undefined && !(nbf * 1000 <= Date.now())) return refused('its "nbf" is not reached yet');
   // A token that stands for the client itself has no subject of its own; RFC 9068 §2.2 has the client id there.
   const sub = response.sub ?? response.client_id;
   if (sub === undefined) return refused('it has neither "sub" nor "client_id"');
@@ -144,29 +171,55 @@ function verificationFrom(
   });
 }
 
-async function introspectionClient(options: IntrospectionOptions): Promise<Configuration> {
+async function introspectionClient(
+  options: IntrospectionOptions,
+  clientAuthentication: ClientAuth,
+  fetchBounded: typeof fetch,
+): Promise<Configuration> {
   const { issuer, endpoint, clientId, signedResponseAlg } = options;
-  const clientAuthentication = toClientAuth(options.clientAuthentication);
-  const metadata: Record<string, string> =
-    signedResponseAlg === undefined ? {} : { introspection_signed_response_alg: signedResponseAlg };
-  const configuration =
-    endpoint === undefined || signedResponseAlg !== undefined
-      ? await discoverIssuer(issuer, { ...options, clientId, clientAuthentication, clientMetadata: metadata })
-      : new Configuration(
-          { issuer, introspection_endpoint: endpoint },
-          clientId,
-          metadata,
-          clientAuthentication,
-        );
-  configuration[customFetch] = boundedFetch(options) as CustomFetch;
+  // The keys that responses are signed with are in the metadata.
+  const isDiscovered = endpoint === undefined || signedResponseAlg !== undefined;
+  const server: ServerMetadata = isDiscovered
+    ? (await discoverIssuer(issuer, options)).serverMetadata()
+    : { issuer };
+  const configuration = new Configuration(
+    { ...server, ...(endpoint === undefined ? {} : { introspection_endpoint: endpoint }) },
+    clientId,
+    {
+      // RFC 8705 §5: where client certificates are presented, endpoints may have addresses of their own.
+      use_mtls_endpoint_aliases:
+        endpoint === undefined && options.clientAuthentication.method === 'tls_client_auth',
+      ...(signedResponseAlg === undefined ? {} : { introspection_signed_response_alg: signedResponseAlg }),
+    },
+    clientAuthentication,
+  );
+  const call = signedResponseAlg === undefined ? fetchBounded : onlySigned(fetchBounded);
+  configuration[customFetch] = call as CustomFetch;
   configuration.timeout = (options.timeout ?? 5_000) / 1000;
   allowInsecureRequests(configuration);
   if (signedResponseAlg !== undefined) enableNonRepudiationChecks(configuration);
   return configuration;
 }
 
-function toClientAuth(authentication: ClientAuthentication): ClientAuth {
-  switch (authentication.method) {
+/** An answer in plain JSON is not verified: it must not pass for a signed one (RFC 9701 §5). */
+function onlySigned(fetchImpl: typeof fetch): typeof fetch {
+  return async (input, init) => {
+    const response = await fetchImpl(input, init);
+    const type = response.headers.get('content-type')?.split(';', 1)[0]?.trim().toLowerCase();
+    if (
+      init?.method === 'POST' &&
+      response.status === 200 &&
+      type !== 'application/token-introspection+jwt'
+    ) {
+      throw new OutboundError('The introspection response is not signed.');
+    }
+    return response;
+  };
+}
+
+/** @throws {ConfigurationError} `INVALID_OPTION` */
+function toClientAuth(authentication: ClientAuthentication | undefined): ClientAuth {
+  switch (authentication?.method) {
     case 'client_secret_basic':
       return ClientSecretBasic(authentication.clientSecret);
     case 'client_secret_post':
@@ -179,5 +232,13 @@ function toClientAuth(authentication: ClientAuthentication): ClientAuth {
       );
     case 'tls_client_auth':
       return TlsClientAuth();
+    default:
+      throw invalid(
+        'clientAuthentication needs a method: client_secret_basic, client_secret_post, private_key_jwt or tls_client_auth.',
+      );
   }
+}
+
+function invalid(message: string): Error {
+  return configurationError('INVALID_OPTION', `introspection(): ${message}`);
 }

@@ -81,13 +81,19 @@ export function isSecurityEvent(claims: Readonly<Record<string, unknown>>): bool
   return 'events' in claims;
 }
 
+/** Longer than any real token: Node's own limit for all headers together is 16 KiB. */
+export const MAX_TOKEN_LENGTH = 16_384;
+
 /**
- * Whether the signature is in its one canonical spelling. Decoders pass over padding, white space and unused bits, so
- * that one token would have many spellings, each with a digest and a place in the cache of its own.
+ * What is wrong with a JWT before it is even read. Its signature must be in its one canonical spelling: decoders pass
+ * over padding, white space and unused bits, so that one token would have many spellings, each with a digest and a place
+ * in the cache of its own.
  */
-export function hasCanonicalSignature(token: string): boolean {
+export function spellingProblem(token: string): string | undefined {
+  if (token.length > MAX_TOKEN_LENGTH) return 'it is too long';
   const signature = token.slice(token.lastIndexOf('.') + 1);
-  return Buffer.from(signature, 'base64url').toString('base64url') === signature;
+  const isCanonical = Buffer.from(signature, 'base64url').toString('base64url') === signature;
+  return isCanonical ? undefined : 'its signature is not in canonical base64url';
 }
 
 /** What of a JWT its signature covers: all that nobody but the issuer can vary (an ECDSA signature, anybody can). */

@@ -14,13 +14,17 @@ import {
   clientIdOf,
   hasAudience,
   isIdToken,
+  isSecurityEvent,
   mediaType,
   refusalOf,
   refused,
+  signedPart,
+  spellingProblem,
   verificationOf,
   type ScopesMapper,
 } from './jwt-claims.js';
 import { givenKeySet, remoteKeySet, type KeySet, type KeySetOptions } from './key-set.js';
+import { assertSecure, OutboundError } from './outbound.js';
 import { rememberTokens, type TokenMemoryOptions } from './token-memory.js';
 import type { TokenVerifier } from './token-verifier.js';
 
@@ -88,9 +92,17 @@ export function jwtFromIssuer(options: JwtFromIssuerOptions): Required<TokenVeri
     issuers.set(issuer.issuer, issuer);
   }
   if (issuers.size === 0) throw invalid('at least one issuer is needed.');
+  if (!Number.isFinite(clockTolerance) || clockTolerance < 0) {
+    throw invalid('clockTolerance must be a number of seconds, 0 or more.');
+  }
+  if (maxLifetime !== undefined && !(maxLifetime > 0)) {
+    throw invalid('maxLifetime must be a positive number of seconds.');
+  }
 
   async function verifyToken(token: string): Promise<Verification> {
     try {
+      const misspelling = spellingProblem(token);
+      if (misspelling !== undefined) return refused(misspelling);
       const header = decodeProtectedHeader(token);
       const { iss } = decodeJwt(token);
       const issuer = iss === undefined ? undefined : issuers.get(iss);
@@ -103,8 +115,11 @@ export function jwtFromIssuer(options: JwtFromIssuerOptions): Required<TokenVeri
         clockTolerance,
         requiredClaims: [...new Set(['iss', 'exp', 'sub', ...requiredClaims])],
       });
-      const problem = claimsProblem(issuer, payload, protectedHeader.typ, { maxLifetime });
+      const problem = claimsProblem(issuer, payload, protectedHeader.typ);
       if (problem !== undefined) return refused(problem);
+      if (maxLifetime !== undefined && livesTooLong(payload, maxLifetime, clockTolerance)) {
+        return refused(`it is valid for more than ${String(maxLifetime)} seconds`);
+      }
       return verificationOf(payload, { clockTolerance, scopes: issuer.scopes });
     } catch (error) {
       // decodeProtectedHeader and decodeJwt throw a TypeError on what is no JWT at all.
@@ -114,7 +129,7 @@ export function jwtFromIssuer(options: JwtFromIssuerOptions): Required<TokenVeri
   }
 
   return {
-    verify: rememberTokens(verifyToken, options),
+    verify: rememberTokens(verifyToken, options, 0, signedPart),
     authorizationServers: [...issuers.keys()],
     async warmUp() {
       await Promise.all([...issuers.values()].map(({ keySet }) => keySet.warmUp()));
@@ -162,47 +177,49 @@ function wrongKind({ accept, anyJwt }: Issuer, typ: string | undefined): string 
   return `its "typ" is ${type ?? 'missing'} instead of at+jwt (RFC 9068 §4); see the option anyJwt`;
 }
 
-function claimsProblem(
-  issuer: Issuer,
-  claims: JWTPayload,
-  typ: string | undefined,
-  { maxLifetime }: { maxLifetime: number | undefined },
-): string | undefined {
+function claimsProblem(issuer: Issuer, claims: JWTPayload, typ: string | undefined): string | undefined {
   const { audience, audienceClaim, accept, anyJwt } = issuer;
   if (!hasAudience(claims[audienceClaim], audience)) return `its "${audienceClaim}" does not name this agent`;
+  if (isSecurityEvent(claims)) return 'it is a security event token, which only tells of something';
   if (accept === 'id_token') return idTokenProblem(claims, audience);
   if (isIdToken(claims, typ)) return 'it is an ID token, which is no access token';
   if (anyJwt && mediaType(typ) !== 'at+jwt' && !looksLikeAccessToken(claims)) {
     return 'nothing in it shows that it is an access token';
   }
-  if (maxLifetime !== undefined && !((claims.exp ?? Infinity) - (claims.iat ?? -Infinity) <= maxLifetime)) {
-    return `it is valid for more than ${String(maxLifetime)} seconds`;
-  }
   return undefined;
+}
+
+/** Counted from its `iat`, and from now as well: an `iat` that is to come would hide how long the token is good for. */
+function livesTooLong({ exp, iat }: JWTPayload, maxLifetime: number, clockTolerance: number): boolean {
+  if (exp === undefined || iat === undefined) return true;
+  return !(exp - iat <= maxLifetime && exp - Date.now() / 1000 <= maxLifetime + clockTolerance);
 }
 
 /** OIDC Core §3.1.3.7: with several audiences `azp` has to be there, and `azp` has to be us. */
 function idTokenProblem(claims: JWTPayload, clientIds: readonly string[]): string | undefined {
   const { aud, azp, iat } = claims;
   if (iat === undefined) return 'its "iat" is missing';
-  if (claims['token_use'] === 'access' || claims['typ'] === 'Bearer')
+  // Entra ID and Okta have `scp` in access tokens alone.
+  if (claims['token_use'] === 'access' || claims['typ'] === 'Bearer' || 'scp' in claims) {
     return 'it is an access token, which is no ID token';
+  }
   if (Array.isArray(aud) && aud.length > 1 && azp === undefined) return 'it has several "aud" and no "azp"';
   if (azp !== undefined && !hasAudience(azp, clientIds)) return 'its "azp" is another client';
   return undefined;
 }
 
 /**
- * A plain JWT counts as an access token only when it says something that an ID token does not. Refresh tokens that are
- * JWTs (Keycloak's) say what they are.
+ * A plain JWT counts as an access token only when it says something that an ID token does not. Keycloak's tokens say in
+ * `typ` what they are, refresh tokens too, and Cognito's in `token_use`.
  */
 function looksLikeAccessToken(claims: JWTPayload): boolean {
-  if (['Refresh', 'Offline', 'Logout'].includes(String(claims['typ']))) return false;
-  if (claims['token_use'] !== undefined) return claims['token_use'] === 'access';
-  return (
-    ['scope', 'scp', 'client_id', 'cid', 'appid', 'roles', 'permissions'].some((claim) => claim in claims) ||
-    (claims['typ'] === 'Bearer' && clientIdOf(claims) !== undefined)
-  );
+  const { typ, token_use: use } = claims;
+  if (typ !== undefined && typ !== 'Bearer' && typ !== 'DPoP') return false;
+  if (use !== undefined) return use === 'access';
+  if (['scope', 'scp', 'client_id', 'cid', 'appid'].some((claim) => claim in claims)) return true;
+  // Entra ID's ID tokens have roles too, but name no client besides the audience.
+  const hasPermissions = typ !== undefined || 'roles' in claims || 'permissions' in claims;
+  return hasPermissions && clientIdOf(claims) !== undefined;
 }
 
 function readIssuer(
@@ -228,11 +245,6 @@ function readIssuer(
   if (accept !== 'access_token' && accept !== 'id_token') {
     throw invalid(`accept must be 'access_token' or 'id_token', not ${JSON.stringify(accept)}.`);
   }
-  if (!URL.canParse(issuer) && jwks === undefined && jwksUri === undefined) {
-    throw invalid(
-      `the issuer ${JSON.stringify(issuer)} is not a URL, so its keys cannot be discovered. Give jwksUri or jwks.`,
-    );
-  }
   return {
     issuer,
     audience,
@@ -241,8 +253,29 @@ function readIssuer(
     accept,
     anyJwt: options.anyJwt ?? defaults.anyJwt ?? false,
     scopes: options.scopes,
-    keySet: jwks === undefined ? remoteKeySet(issuer, jwksUri, keys) : givenKeySet(jwks),
+    keySet: keySetOf(issuer, jwks, jwksUri, keys),
   };
+}
+
+function keySetOf(
+  issuer: string,
+  jwks: JSONWebKeySet | undefined,
+  jwksUri: string | undefined,
+  keys: KeySetOptions,
+): KeySet {
+  const source = jwksUri ?? issuer;
+  if (jwks === undefined && !URL.canParse(source)) {
+    throw invalid(`${JSON.stringify(source)} is not a URL, so its keys cannot be had. Give jwksUri or jwks.`);
+  }
+  try {
+    if (jwks !== undefined) return givenKeySet(jwks);
+    assertSecure(new URL(source));
+    return remoteKeySet(issuer, jwksUri, keys);
+  } catch (error) {
+    if (error instanceof OutboundError)
+      throw invalid(`the keys of ${issuer} cannot be had: ${error.message}`);
+    throw error;
+  }
 }
 
 function invalid(message: string): Error {

@@ -5,12 +5,12 @@ import { jwtVerify } from 'jose';
 import { configurationError } from '../errors.js';
 import type { Verification } from '../scheme.js';
 import {
-  hasCanonicalSignature,
   isIdToken,
   isSecurityEvent,
   refusalOf,
   refused,
   signedPart,
+  spellingProblem,
   verificationOf,
 } from './jwt-claims.js';
 import { rememberTokens, type TokenMemoryOptions } from './token-memory.js';
@@ -75,7 +75,8 @@ export function jwt(options: JwtOptions): TokenVerifier {
 
   const verifyToken = async (token: string): Promise<Verification> => {
     try {
-      if (!hasCanonicalSignature(token)) return refused('its signature is not spelt canonically');
+      const misspelling = spellingProblem(token);
+      if (misspelling !== undefined) return refused(misspelling);
       const { payload, protectedHeader } = await jwtVerify(token, key, {
         issuer,
         audience,

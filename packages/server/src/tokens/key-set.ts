@@ -1,5 +1,6 @@
 import { createLocalJWKSet, errors, type JSONWebKeySet, type JWTVerifyGetKey } from 'jose';
 
+import { configurationError } from '../errors.js';
 import { discoverIssuer } from './discovery.js';
 import { boundedFetch, OutboundError, type OutboundOptions } from './outbound.js';
 import { Refreshable } from './refreshable.js';
@@ -39,6 +40,12 @@ export function givenKeySet(jwks: JSONWebKeySet): KeySet {
  */
 export function remoteKeySet(issuer: string, jwksUri: string | undefined, options: KeySetOptions): KeySet {
   const { maxAge = 600, maxStale = 86_400, cooldown = 30 } = options;
+  if (![maxAge, maxStale, cooldown].every((seconds) => Number.isFinite(seconds) && seconds >= 0)) {
+    throw configurationError(
+      'INVALID_OPTION',
+      'keys: maxAge, maxStale and cooldown must be numbers of seconds.',
+    );
+  }
   const durations = { maxStale: maxStale * 1000, cooldown: cooldown * 1000 };
   const fetchBounded = boundedFetch(options);
   const metadata = new Refreshable({

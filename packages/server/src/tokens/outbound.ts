@@ -1,5 +1,7 @@
 import { isIPv4 } from 'node:net';
 
+import { configurationError } from '../errors.js';
+
 /** How this library calls providers. */
 export interface OutboundOptions {
   /** Milliseconds that one call may take, its body included. Default 5 000. */
@@ -11,6 +13,9 @@ export interface OutboundOptions {
 /** Larger than any real metadata, key set or introspection response. */
 const MAX_RESPONSE_BYTES = 512 * 1024;
 
+/** Node's timers hold no more, and would fire at once. */
+const MAX_TIMEOUT = 2 ** 31 - 1;
+
 /** A provider's answer that cannot be used, or none at all. */
 export class OutboundError extends Error {
   override readonly name = 'OutboundError';
@@ -20,23 +25,29 @@ export class OutboundError extends Error {
 /**
  * A fetch that cannot hang, be flooded, or be sent elsewhere: it has a timeout, reads no more than 512 KiB, follows no
  * redirect, and speaks plain http to the loopback alone.
+ *
+ * @throws {ConfigurationError} `INVALID_OPTION` when the timeout is out of range
  */
 export function boundedFetch({ timeout = 5_000, fetch: fetchImpl = fetch }: OutboundOptions): typeof fetch {
+  if (!(timeout > 0 && timeout <= MAX_TIMEOUT)) {
+    throw configurationError('INVALID_OPTION', 'timeout must be a positive number of milliseconds.');
+  }
   return async (input, init) => {
     const url = new URL(input instanceof Request ? input.url : input);
     assertSecure(url);
-    const signals = [AbortSignal.timeout(timeout), ...(init?.signal ? [init.signal] : [])];
-    try {
-      const response = await fetchImpl(input, {
-        ...init,
-        redirect: 'manual',
-        signal: AbortSignal.any(signals),
-      });
+    const signal = AbortSignal.any([AbortSignal.timeout(timeout), ...(init?.signal ? [init.signal] : [])]);
+    const exchange = async () => {
+      const response = await fetchImpl(input, { ...init, redirect: 'manual', signal });
       if (response.type === 'opaqueredirect' || (response.status >= 300 && response.status < 400)) {
+        void response.body?.cancel().catch(() => undefined);
         throw new OutboundError(`${url.origin} answered with a redirect, which is not followed.`);
       }
       const { status, statusText, headers } = response;
       return new Response(await readBounded(response, url), { status, statusText, headers });
+    };
+    try {
+      // A fetch that was given may not heed the signal.
+      return await Promise.race([exchange(), rejectionBy(signal)]);
     } catch (error) {
       if (error instanceof OutboundError) throw error;
       throw new OutboundError(
@@ -49,12 +60,26 @@ export function boundedFetch({ timeout = 5_000, fetch: fetchImpl = fetch }: Outb
   };
 }
 
+/** What the innermost cause says: of its own, fetch says no more than that it failed. */
+export function reasonOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  if (error instanceof OutboundError || error.cause === undefined) {
+    return error.message || String((error as NodeJS.ErrnoException).code ?? error.name);
+  }
+  return error.cause instanceof Error ? reasonOf(error.cause) : error.message;
+}
+
 /**
  * @throws {OutboundError} unless the URL is https, or http to the loopback
  */
 export function assertSecure(url: URL): void {
-  if (url.protocol === 'https:' || (url.protocol === 'http:' && isLoopback(url.hostname))) return;
+  if (isSecure(url)) return;
   throw new OutboundError(`${url.origin} is not https, which is needed for all but loopback addresses.`);
+}
+
+/** Whether a call to this URL can be neither read nor changed on its way. */
+export function isSecure(url: URL): boolean {
+  return url.protocol === 'https:' || (url.protocol === 'http:' && isLoopback(url.hostname));
 }
 
 /** Whether plain http to this host never leaves the machine. */
@@ -62,6 +87,14 @@ export function isLoopback(hostname: string): boolean {
   return (
     hostname === 'localhost' || hostname === '[::1]' || (isIPv4(hostname) && hostname.startsWith('127.'))
   );
+}
+
+function rejectionBy(signal: AbortSignal): Promise<never> {
+  return new Promise((_, reject) => {
+    signal.addEventListener('abort', () => {
+      reject(signal.reason as Error);
+    });
+  });
 }
 
 async function readBounded(response: Response, url: URL): Promise<Uint8Array<ArrayBuffer> | null> {

@@ -1,4 +1,4 @@
-import type { AuthRequest } from '@a2a-auth/server';
+import type { AuthRequest, PresentedCertificate } from '@a2a-auth/server';
 
 /** Values by name; a list stands for a repeated one. */
 type Values = Readonly<Record<string, string | readonly string[]>>;
@@ -8,14 +8,19 @@ interface FakeRequest {
   readonly query?: Values;
   readonly cookie?: Values;
   readonly remoteAddress?: string;
+  readonly method?: string;
+  readonly url?: string;
+  readonly clientCertificate?: PresentedCertificate;
 }
 
 /** A request as a binding hands it to the engine. */
-export function authRequest({ header, query, cookie, remoteAddress }: FakeRequest = {}): AuthRequest {
+export function authRequest(request: FakeRequest = {}): AuthRequest {
+  const { header, query, cookie, remoteAddress, clientCertificate } = request;
   return {
-    method: 'POST',
-    url: 'https://agent.example/a2a',
+    method: request.method ?? 'POST',
+    url: request.url ?? 'https://agent.example/a2a',
     remoteAddress,
+    clientCertificate,
     header: lookUp(header, (name) => name.toLowerCase()),
     query: lookUp(query, (name) => name),
     cookie: lookUp(cookie, (name) => name),

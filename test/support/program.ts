@@ -1,0 +1,66 @@
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { createServer } from 'node:net';
+
+/** A program of this repository, running. */
+export class Program {
+  readonly child: ChildProcess;
+  stdout = '';
+  stderr = '';
+  readonly #ended: Promise<number | null>;
+
+  constructor(args: readonly string[], env: Readonly<Record<string, string>>) {
+    this.child = spawn(process.execPath, args, {
+      env: { ...process.env, ...env },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    this.child.stdout?.setEncoding('utf8').on('data', (text: string) => {
+      this.stdout += text;
+    });
+    this.child.stderr?.setEncoding('utf8').on('data', (text: string) => {
+      this.stderr += text;
+    });
+    this.#ended = once(this.child, 'close').then(([code]) => code as number | null);
+  }
+
+  /** Resolves once standard output matches, and fails when the program ends before. */
+  async prints(pattern: RegExp): Promise<RegExpExecArray> {
+    for (;;) {
+      const found = pattern.exec(this.stdout);
+      if (found !== null) return found;
+      const next = this.child.stdout && once(this.child.stdout, 'data').then(() => 'more' as const);
+      const what = await Promise.race([next, this.#ended]);
+      if (what !== 'more' && !pattern.test(this.stdout)) {
+        throw new Error(`The program ended with ${String(what)}:\n${this.stdout}\n${this.stderr}`);
+      }
+    }
+  }
+
+  /** The exit code, once everything that was printed has been read. */
+  ends(): Promise<number | null> {
+    return this.#ended;
+  }
+
+  async stop(): Promise<void> {
+    this.child.kill('SIGKILL');
+    await this.#ended;
+  }
+}
+
+/** A port that is free, and so is the next one. */
+export async function freePorts(): Promise<number> {
+  for (;;) {
+    const first = createServer();
+    const second = createServer();
+    await once(first.listen(0), 'listening');
+    const { port } = first.address() as { port: number };
+    const free =
+      port < 65_535 &&
+      (await Promise.race([
+        once(second.listen(port + 1), 'listening').then(() => true),
+        once(second, 'error').then(() => false),
+      ]));
+    await Promise.all([first, ...(free ? [second] : [])].map((server) => once(server.close(), 'close')));
+    if (free) return port;
+  }
+}
