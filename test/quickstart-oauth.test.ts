@@ -45,9 +45,9 @@ describe('the quickstart, as its --json line describes it', () => {
       ['monitor', ['client_credentials']],
       ['terminal', [DEVICE_CODE]],
     ]);
-    const card = (await (
-      await fetch(json.cardUrl, { headers: { 'A2A-Version': '1.0' } })
-    ).json()) as { securitySchemes: object };
+    const card = (await (await fetch(json.cardUrl, { headers: { 'A2A-Version': '1.0' } })).json()) as {
+      securitySchemes: object;
+    };
     expect(card.securitySchemes).toMatchObject({
       service: { oauth2SecurityScheme: { flows: { clientCredentials: { tokenUrl: `${issuer}/token` } } } },
       person: { oauth2SecurityScheme: { flows: { deviceCode: { tokenUrl: `${issuer}/token` } } } },

@@ -9,8 +9,19 @@ import {
 import { clientCredentialsGrant, refreshTokenGrant, TlsClientAuth } from 'openid-client';
 import { beforeAll, describe, expect, it } from 'vitest';
 
-import { bearer, listTasks, sendMessage, startOAuthAgent, stateOf, type OAuthAgent } from '../support/oauth/agent.js';
-import { REDIRECT_URI, startAuthorizationServer, type AuthorizationServer } from '../support/oauth/authorization-server.js';
+import {
+  bearer,
+  listTasks,
+  sendMessage,
+  startOAuthAgent,
+  stateOf,
+  type OAuthAgent,
+} from '../support/oauth/agent.js';
+import {
+  REDIRECT_URI,
+  startAuthorizationServer,
+  type AuthorizationServer,
+} from '../support/oauth/authorization-server.js';
 import { certificateAuthority } from '../support/oauth/certificates.js';
 import { logIn, oauthClient } from '../support/oauth/clients.js';
 import { httpsFetch } from '../support/oauth/https-fetch.js';
@@ -22,7 +33,8 @@ closeServersAfterTests();
 const authority = certificateAuthority();
 const identity = authority.server();
 const [ofService, ofAgent, ofOther] = ['service', 'agent', 'other'].map((name) => authority.client(name));
-if (ofService === undefined || ofAgent === undefined || ofOther === undefined) throw new Error('No certificates.');
+if (ofService === undefined || ofAgent === undefined || ofOther === undefined)
+  throw new Error('No certificates.');
 
 const asService = httpsFetch(authority.ca, ofService);
 const asAgent = httpsFetch(authority.ca, ofAgent);
@@ -110,7 +122,10 @@ async function introspectingAgent(options: Pick<IntrospectionOptions, 'fetch'>):
 }
 
 async function boundToken(agent: OAuthAgent): Promise<string> {
-  const client = await oauthClient(server, 'bound-service', { authentication: TlsClientAuth(), fetch: asService });
+  const client = await oauthClient(server, 'bound-service', {
+    authentication: TlsClientAuth(),
+    fetch: asService,
+  });
   return (await clientCredentialsGrant(client, { resource: agent.resource, scope: 'ask' })).access_token;
 }
 
@@ -159,7 +174,10 @@ describe.each([
 describe('a person’s token that is bound to the certificate of the client', () => {
   it('is granted with it, and so is the one that it is refreshed to', async () => {
     const agent = await jwtAgent();
-    const client = await oauthClient(server, 'bound-web', { authentication: TlsClientAuth(), fetch: asService });
+    const client = await oauthClient(server, 'bound-web', {
+      authentication: TlsClientAuth(),
+      fetch: asService,
+    });
     const browser = new UserAgent(asNobody);
     const tokens = await logIn(client, browser, { login: 'ada' }, { scope: 'ask', resource: agent.resource });
     const refreshed = await refreshTokenGrant(client, tokens.refresh_token ?? '');

@@ -57,7 +57,10 @@ beforeAll(async () => {
 });
 
 /** Takes tokens that are bound to a key, or the others as well. */
-async function dpopAgent(options: DpopOptions = {}, issuedBy: AuthorizationServer = server): Promise<OAuthAgent> {
+async function dpopAgent(
+  options: DpopOptions = {},
+  issuedBy: AuthorizationServer = server,
+): Promise<OAuthAgent> {
   const agent = await startOAuthAgent(async (context) => {
     const oauth = await oauth2FromIssuer({
       issuer: issuedBy.issuer,
@@ -83,10 +86,17 @@ async function boundToken(agent: OAuthAgent, by: Configuration = client) {
 }
 
 /** Presented by openid-client, which makes the proof, and answers when the agent asks for a nonce. */
-async function present(agent: OAuthAgent, token: string, DPoP: DPoPHandle, method: 'ListTasks' | 'SendMessage' = 'ListTasks') {
+async function present(
+  agent: OAuthAgent,
+  token: string,
+  DPoP: DPoPHandle,
+  method: 'ListTasks' | 'SendMessage' = 'ListTasks',
+) {
   const { body, headers } = rawCall(method);
   const url = new URL(agent.jsonRpcUrl);
-  return readAnswer(await fetchProtectedResource(client, token, url, 'POST', body, new Headers(headers), { DPoP }));
+  return readAnswer(
+    await fetchProtectedResource(client, token, url, 'POST', body, new Headers(headers), { DPoP }),
+  );
 }
 
 const proofFor = (agent: OAuthAgent) => ({ htm: 'POST', htu: agent.jsonRpcUrl });

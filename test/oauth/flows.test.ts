@@ -96,8 +96,8 @@ describe.each<{ flow: string; clientId: string; login: (client: Configuration) =
       scopes: ['ask'],
       claims: { aud: agent.resource, client_id: clientId, acr: PASSWORD },
     });
-    expect(typeof principal.claims['auth_time']).toBe('number');
-    expect(inSeconds(principal.expiresAt)).toBe((principal.claims['exp'] as number) + 5);
+    expect(typeof principal.claims.auth_time).toBe('number');
+    expect(inSeconds(principal.expiresAt)).toBe((principal.claims.exp as number) + 5);
   });
 
   it('gives a refresh token, which gives a new token that works', async () => {

@@ -10,7 +10,11 @@ import {
 import { beforeAll, beforeEach, describe, expect, it } from 'vitest';
 
 import { bearer, listTasks, startOAuthAgent } from '../support/oauth/agent.js';
-import { SECRET, startAuthorizationServer, type AuthorizationServer } from '../support/oauth/authorization-server.js';
+import {
+  SECRET,
+  startAuthorizationServer,
+  type AuthorizationServer,
+} from '../support/oauth/authorization-server.js';
 import { serviceToken } from '../support/oauth/clients.js';
 import { closeServersAfterTests, listen } from '../support/oauth/servers.js';
 
@@ -93,7 +97,9 @@ describe('oauth2FromIssuer is told at start-up', () => {
     serve((req, res) => {
       res.writeHead(302, { location: `${server.issuer}${req.url ?? ''}` }).end();
     });
-    expect(await problemOf(fromIssuer(url, ['clientCredentials']))).toContain('a redirect, which is not followed');
+    expect(await problemOf(fromIssuer(url, ['clientCredentials']))).toContain(
+      'a redirect, which is not followed',
+    );
   });
 
   it.each([
@@ -141,7 +147,7 @@ describe('oauth2FromIssuer declares', () => {
   });
 
   it('each flow with the provider’s endpoints, on the 1.0 card', () => {
-    expect(card['1.0']['securitySchemes']).toEqual({
+    expect(card['1.0'].securitySchemes).toEqual({
       service: {
         oauth2SecurityScheme: { ...common(), flows: { clientCredentials: { tokenUrl: tokenUrl(), scopes } } },
       },
@@ -171,7 +177,7 @@ describe('oauth2FromIssuer declares', () => {
         },
       },
     });
-    expect(card['1.0']['securityRequirements']).toEqual([
+    expect(card['1.0'].securityRequirements).toEqual([
       { schemes: { service: { list: ['ask'] } } },
       { schemes: { person: { list: ['ask', 'admin'] } } },
       { schemes: { device: {} } },
@@ -179,7 +185,7 @@ describe('oauth2FromIssuer declares', () => {
   });
 
   it('each flow with the provider’s endpoints, on the 0.3 card', () => {
-    expect(card['0.3']['securitySchemes']).toEqual({
+    expect(card['0.3'].securitySchemes).toEqual({
       service: {
         type: 'oauth2',
         ...common(),
@@ -204,7 +210,7 @@ describe('oauth2FromIssuer declares', () => {
         },
       },
     });
-    expect(card['0.3']['security']).toEqual([
+    expect(card['0.3'].security).toEqual([
       { service: ['ask'] },
       { person: ['ask', 'admin'] },
       { device: [] },

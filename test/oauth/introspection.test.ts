@@ -103,7 +103,7 @@ describe.each(methods)('the agent authenticates by %s', (method) => {
       scopes: ['ask'],
       claims: { active: true, aud: agent.resource },
     });
-    expect(principal.expiresAt).toBe((principal.claims['exp'] as number) * 1000);
+    expect(principal.expiresAt).toBe((principal.claims.exp as number) * 1000);
     expect(asked()).toBe(1);
   });
 });

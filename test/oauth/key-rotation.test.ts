@@ -1,13 +1,22 @@
 import { EventEmitter, once } from 'node:events';
 
-import { AgentSecurity, jwtFromIssuer, oauth2ClientCredentials, VerifierUnavailable, type JwtFromIssuerOptions } from '@a2a-auth/server';
-import { decodeJwt, decodeProtectedHeader, generateKeyPair, SignJWT } from 'jose';
+import {
+  AgentSecurity,
+  jwtFromIssuer,
+  oauth2ClientCredentials,
+  VerifierUnavailable,
+  type JwtFromIssuerOptions,
+} from '@a2a-auth/server';
+import { decodeJwt, decodeProtectedHeader, generateKeyPair, SignJWT, type JWK } from 'jose';
 import { clientCredentialsGrant } from 'openid-client';
-import type { JWK } from 'oidc-provider';
 import { beforeEach, describe, expect, it } from 'vitest';
 
 import { bearer, listTasks, startOAuthAgent, type OAuthAgent } from '../support/oauth/agent.js';
-import { signingKey, startAuthorizationServer, type AuthorizationServer } from '../support/oauth/authorization-server.js';
+import {
+  signingKey,
+  startAuthorizationServer,
+  type AuthorizationServer,
+} from '../support/oauth/authorization-server.js';
 import { oauthClient, serviceToken } from '../support/oauth/clients.js';
 import { passTime, stopClock } from '../support/oauth/clock.js';
 import { closeServersAfterTests } from '../support/oauth/servers.js';
@@ -89,7 +98,10 @@ describe('while the signing key is rotated, with the old and the new one publish
     const signedBy = new Set<unknown>();
     let turn = 0;
     const load = startLoad(8, async () => {
-      const { access_token: token } = await clientCredentialsGrant(client, { resource: agent.resource, scope: 'ask' });
+      const { access_token: token } = await clientCredentialsGrant(client, {
+        resource: agent.resource,
+        scope: 'ask',
+      });
       issued.push(token);
       signedBy.add(decodeProtectedHeader(token).kid);
       // Every other call is by somebody whose token is from before.
@@ -157,7 +169,9 @@ describe('the keys are fetched', () => {
     expect(server.calls(KEYS)).toBe(1);
 
     for (let round = 1; round <= 2; round++) {
-      const tokens = await Promise.all(Array.from({ length: 20 }, (_, kid) => forged(`${String(round)}-${String(kid)}`)));
+      const tokens = await Promise.all(
+        Array.from({ length: 20 }, (_, kid) => forged(`${String(round)}-${String(kid)}`)),
+      );
       const statuses = await Promise.all(tokens.map((one) => statusWith(agent, one)));
       expect(statuses).toEqual(Array(20).fill(401));
       expect(server.calls(KEYS)).toBe(1 + round);

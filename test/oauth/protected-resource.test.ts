@@ -1,4 +1,11 @@
-import { AgentSecurity, allowAll, jwtFromIssuer, oauth2FromIssuer, openIdConnect, type StepUp } from '@a2a-auth/server';
+import {
+  AgentSecurity,
+  allowAll,
+  jwtFromIssuer,
+  oauth2FromIssuer,
+  openIdConnect,
+  type StepUp,
+} from '@a2a-auth/server';
 import { decodeJwt } from 'jose';
 import { fetchProtectedResource, WWWAuthenticateChallengeError, type Configuration } from 'openid-client';
 import { beforeAll, describe, expect, it } from 'vitest';
@@ -120,10 +127,10 @@ describe('the protected resource metadata (RFC 9728)', () => {
 describe('a requirement that asks for a stronger or fresher login (RFC 9470)', () => {
   /** What the client does when it is told to: it asks for just that, in the same browser. */
   const parametersOf = (refusal: WWWAuthenticateChallengeError) => {
-    const { parameters } = refusal.cause[0] ?? { parameters: {} };
+    const parameters: Readonly<Record<string, string | undefined>> = { ...refusal.cause[0]?.parameters };
     expect(parameters).toMatchObject({ error: 'insufficient_user_authentication' });
     const asked = ['acr_values', 'max_age', 'scope'].flatMap((name) => {
-      const value = parameters[name as keyof typeof parameters];
+      const value = parameters[name];
       return value === undefined ? [] : [[name, value]];
     });
     return Object.fromEntries(asked) as Record<string, string>;
@@ -173,7 +180,7 @@ describe('a requirement that asks for a stronger or fresher login (RFC 9470)', (
     passTime(301);
     // Without being told, the authorization server would not ask the person to log in again.
     const { access_token: unasked } = await login(agent, browser);
-    expect(decodeJwt(unasked)['auth_time']).toBe(decodeJwt(token)['auth_time']);
+    expect(decodeJwt(unasked).auth_time).toBe(decodeJwt(token).auth_time);
 
     const asked = parametersOf(await refusalOf(agent, unasked));
     expect(asked).toEqual({ max_age: '300', scope: 'admin' });
@@ -185,12 +192,12 @@ describe('a requirement that asks for a stronger or fresher login (RFC 9470)', (
     const agent = await startAgent({ acrValues: [SECOND_FACTOR, 'urn:example:passkey'] });
     const browser = new UserAgent();
     const { access_token: weak } = await login(agent, browser);
-    expect(decodeJwt(weak)['acr']).toBe(PASSWORD);
+    expect(decodeJwt(weak).acr).toBe(PASSWORD);
     const asked = parametersOf(await refusalOf(agent, weak));
     expect(asked).toEqual({ acr_values: `${SECOND_FACTOR} urn:example:passkey`, scope: 'admin' });
 
     const { access_token: strong } = await login(agent, browser, { ...asked, prompt: 'login' });
-    expect(decodeJwt(strong)['acr']).toBe(SECOND_FACTOR);
+    expect(decodeJwt(strong).acr).toBe(SECOND_FACTOR);
     expect(stateOf(await present(agent, strong))).toBe('TASK_STATE_COMPLETED');
   });
 

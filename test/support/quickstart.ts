@@ -8,7 +8,10 @@ const main = join(import.meta.dirname, '../../examples/quickstart/dist/main.js')
 export interface QuickstartJson {
   readonly cardUrl: string;
   readonly endpoints: Readonly<Record<'JSONRPC' | 'HTTP+JSON', string>>;
-  readonly alternatives: readonly { readonly name: string; readonly headers: Readonly<Record<string, string>> }[];
+  readonly alternatives: readonly {
+    readonly name: string;
+    readonly headers: Readonly<Record<string, string>>;
+  }[];
   readonly authorizationServer: {
     readonly issuer: string;
     readonly resource: string;

@@ -1,14 +1,12 @@
 import { randomBytes } from 'node:crypto';
-import type { RequestListener } from 'node:http';
 import { TLSSocket } from 'node:tls';
 
-import { exportJWK, generateKeyPair } from 'jose';
+import { exportJWK, generateKeyPair, type JWK } from 'jose';
 import {
   Provider,
   type ClientMetadata,
   type Configuration,
   type InteractionResults,
-  type JWK,
   type ResourceServer,
 } from 'oidc-provider';
 
@@ -78,7 +76,7 @@ export async function startAuthorizationServer(options: AuthorizationServerOptio
   const resources = new Map<string, ResourceServer>();
   const cookieSecret = randomBytes(32).toString('base64url');
   const nonceSecret = randomBytes(32);
-  const create = (keys: readonly JWK[]): RequestListener => {
+  const create = (keys: readonly JWK[]) => {
     const provider = new Provider(
       issuer,
       configuration(options, keys, { resources, cookieSecret, nonceSecret }),
@@ -99,7 +97,7 @@ export async function startAuthorizationServer(options: AuthorizationServerOptio
       return;
     }
     void (held.get(path) ?? Promise.resolve()).then(() => {
-      current(req, res);
+      void current(req, res);
     });
   });
 

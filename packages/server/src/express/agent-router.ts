@@ -8,7 +8,8 @@ import { httpJsonCall, jsonRpcCall, type HttpBinding } from '../http/call.js';
 import { agentCardRoute } from './agent-card-route.js';
 import { authenticate, bodyErrorResponse, send } from './authenticate.js';
 import { protectedResourceRoute } from './protected-resource-route.js';
-import { contextBuilder, userBuilder } from './user-builder.js';
+import { contextBuilder } from './context-builder.js';
+import { userBuilder } from './user-builder.js';
 
 export interface AgentRouterOptions {
   readonly security: AgentSecurity<string>;

@@ -4,13 +4,16 @@ import type { A2ARequestHandler } from '@a2a-js/sdk/server';
 import type { Request, RequestHandler, Response } from 'express';
 
 import type { AgentSecurity } from '../agent-security.js';
+import { CallerUser } from '../caller.js';
 import type { Granted } from '../decision.js';
 import { httpJsonCall, jsonRpcCall, type HttpBinding, type HttpCall } from '../http/call.js';
+import { isLostInTranslation, legacyExtendedCardResponse } from '../http/legacy-extended-card.js';
 import { requestProblem } from '../http/request-problem.js';
 import { denialResponse, errorResponse, type HttpResponse } from '../http/response.js';
 import { agentCardUrl } from '../protect.js';
 import { toAuthRequest } from './auth-request.js';
 import { bodyReader, DEFAULT_BODY_LIMIT } from './body-reader.js';
+import { contextBuilder } from './context-builder.js';
 
 export interface AuthenticateOptions {
   readonly security: AgentSecurity<string>;
@@ -47,6 +50,7 @@ export function authenticate(options: AuthenticateOptions): RequestHandler {
   const { security, requestHandler, binding, bodyLimit = DEFAULT_BODY_LIMIT } = options;
   security.validate();
   const readBody = bodyReader(binding, bodyLimit);
+  const buildContext = contextBuilder(security);
 
   async function handle(req: Request, res: Response): Promise<'go on' | HttpResponse> {
     const provisional = await security.authenticate(toAuthRequest(req));
@@ -76,7 +80,26 @@ export function authenticate(options: AuthenticateOptions): RequestHandler {
         : bodyErrorResponse(call, bodyError);
     if (problem !== undefined) return problem;
     (req as MaybeGranted)[grantKey] = decision;
-    return 'go on';
+    if (call.operation !== 'GetExtendedAgentCard' || !isLostInTranslation(call, security.published))
+      return 'go on';
+    return (await extendedCard(req, decision, call)) ?? 'go on';
+  }
+
+  /** Undefined when there is none: the SDK then says so. */
+  async function extendedCard(
+    req: Request,
+    granted: Granted,
+    call: HttpCall,
+  ): Promise<HttpResponse | undefined> {
+    const { headers } = req;
+    const user = new CallerUser(granted);
+    const context = buildContext({ user, headers, extensions: undefined, requestedVersion: '0.3' });
+    try {
+      const card = await requestHandler.getAuthenticatedExtendedAgentCard({ tenant: '' }, context);
+      return await legacyExtendedCardResponse(call, card, security.published);
+    } catch {
+      return undefined;
+    }
   }
 
   return (req, res, next) => {

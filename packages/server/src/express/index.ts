@@ -2,4 +2,5 @@ export { agentCardRoute, type AgentCardRouteOptions } from './agent-card-route.j
 export { agentRouter, type AgentRouterOptions } from './agent-router.js';
 export { authenticate, type AuthenticateOptions } from './authenticate.js';
 export { protectedResourceRoute } from './protected-resource-route.js';
-export { contextBuilder, userBuilder } from './user-builder.js';
+export { contextBuilder } from './context-builder.js';
+export { userBuilder } from './user-builder.js';

@@ -96,17 +96,17 @@ export function errorResponse(
       : call.protocolVersion === '0.3'
         ? bare
         : { error: status };
-  return json(error.status, call, body, error.headers);
+  return jsonResponse(error.status, call, body, error.headers);
 }
 
 function taskResponse(task: Task, call: HttpCall, headers: HttpResponse['headers']): HttpResponse {
   if (call.binding === 'JSONRPC') {
     const result = call.protocolVersion === '0.3' ? legacyTask(task) : { task: Task.toJSON(task) };
-    return json(200, call, { jsonrpc: '2.0', id: call.id, result }, headers);
+    return jsonResponse(200, call, { jsonrpc: '2.0', id: call.id, result }, headers);
   }
   const result =
     call.protocolVersion === '0.3' ? { task: legacyProtoTask(task) } : { task: Task.toJSON(task) };
-  return json(200, call, result, headers);
+  return jsonResponse(200, call, result, headers);
 }
 
 /** One event, and the stream is over. In 0.3 only a status-update can say that it is the last (`final`). */
@@ -185,7 +185,8 @@ function statusOf(task: Task): { message: Message; timestamp: string | undefined
   return { message: status.message, timestamp: status.timestamp };
 }
 
-function json(
+/** A JSON body of the content type that the call's binding and version have. */
+export function jsonResponse(
   status: number,
   call: HttpCall,
   body: unknown,

@@ -287,7 +287,10 @@ function assertPlace({ in: place, name }: ApiKeyDeclaration): void {
   }
   // RFC 9110 §5.6.2 and RFC 6265 §4.1.1: header and cookie names are tokens.
   const usable =
-    place === 'query' ? typeof name === 'string' && name !== '' : /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/.test(name);
+    place === 'query'
+      ? typeof name === 'string' && name !== ''
+      : // Node drops a header of the name __proto__.
+        /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/.test(name) && name !== '__proto__';
   if (!usable) {
     throw configurationError(
       'INVALID_OPTION',

@@ -91,6 +91,7 @@ export const MAX_TOKEN_LENGTH = 16_384;
  */
 export function spellingProblem(token: string): string | undefined {
   if (token.length > MAX_TOKEN_LENGTH) return 'it is too long';
+  if (!token.includes('.')) return 'it is not a JWT; opaque tokens are for introspection()';
   const signature = token.slice(token.lastIndexOf('.') + 1);
   const isCanonical = Buffer.from(signature, 'base64url').toString('base64url') === signature;
   return isCanonical ? undefined : 'its signature is not in canonical base64url';

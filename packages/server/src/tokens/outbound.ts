@@ -64,7 +64,7 @@ export function boundedFetch({ timeout = 5_000, fetch: fetchImpl = fetch }: Outb
 export function reasonOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   if (error instanceof OutboundError || error.cause === undefined) {
-    return error.message || String((error as NodeJS.ErrnoException).code ?? error.name);
+    return error.message || ((error as NodeJS.ErrnoException).code ?? error.name);
   }
   return error.cause instanceof Error ? reasonOf(error.cause) : error.message;
 }

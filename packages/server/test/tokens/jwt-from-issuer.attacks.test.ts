@@ -301,11 +301,10 @@ describe('a signature', () => {
     const revokedIds = new Set([createHash('sha256').update(`${header}.${payload}`).digest('base64url')]);
     const verifier = verifierOf({ revoked: (id) => revokedIds.has(id) });
     // Whoever has a good ECDSA signature (r, s) can make another: (r, n - s).
-    const [r, s] = [signature.slice(0, 0), Buffer.from(signature, 'base64url')];
+    const pair = Buffer.from(signature, 'base64url');
     const n = BigInt(`0x${order.toString('hex')}`);
-    const negated = (n - BigInt(`0x${s.subarray(32).toString('hex')}`)).toString(16).padStart(64, '0');
-    const other = Buffer.concat([s.subarray(0, 32), Buffer.from(negated, 'hex')]).toString('base64url');
-    expect(r).toBe('');
+    const negated = (n - BigInt(`0x${pair.subarray(32).toString('hex')}`)).toString(16).padStart(64, '0');
+    const other = Buffer.concat([pair.subarray(0, 32), Buffer.from(negated, 'hex')]).toString('base64url');
     expect(await verify(`${header}.${payload}.${other}`)).toEqual(accepted);
     for (const variant of [token, `${header}.${payload}.${other}`]) {
       expect(await verifier.verify(variant, context)).toEqual(refusedAs('revoked'));
@@ -317,7 +316,7 @@ describe('a signature', () => {
     const [header, payload, signature] = partsOf(ecKey.token());
     expect(await verifier.verify(`${header}.${payload}.${signature}`, context)).toEqual(accepted);
     const [, root] = partsOf(ecKey.token({ sub: 'root' }));
-    expect(await verifier.verify(`${header}.${String(root)}.${signature}`, context)).toEqual(invalid);
+    expect(await verifier.verify(`${header}.${root}.${signature}`, context)).toEqual(invalid);
     expect(await verifier.verify(`${header}.${payload}.${encode('x')}`, context)).toEqual(invalid);
   });
 });
@@ -706,7 +705,7 @@ describe('ten thousand bad tokens', () => {
     const verifier = verifierOf();
     const verdicts = await Promise.all(
       Array.from({ length: COUNT }, (_, index) =>
-        verifier.verify(bad(index, `kid-${String(index)}`), context),
+        Promise.resolve(verifier.verify(bad(index, `kid-${String(index)}`), context)),
       ),
     );
     expect(verdicts.filter(({ verified }) => verified)).toEqual([]);

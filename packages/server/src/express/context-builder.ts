@@ -1,0 +1,18 @@
+import { defaultServerCallContextBuilder, type ServerCallContextBuilder } from '@a2a-js/sdk/server';
+
+import type { AgentSecurity } from '../agent-security.js';
+
+/**
+ * A `contextBuilder` for the SDK that keeps credentials out of the executor's `state`: the SDK's own puts all headers
+ * there. Everything else is as in the SDK's.
+ */
+export function contextBuilder(security: AgentSecurity<string>): ServerCallContextBuilder {
+  return (options) => {
+    const { secretHeaders } = security;
+    const headers: typeof options.headers = {};
+    for (const [name, value] of Object.entries(options.headers)) {
+      if (!secretHeaders.has(name.toLowerCase())) headers[name] = value;
+    }
+    return defaultServerCallContextBuilder({ ...options, headers });
+  };
+}
