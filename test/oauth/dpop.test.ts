@@ -202,6 +202,17 @@ describe('a token that is bound to a key (RFC 9449)', () => {
     expect(agent.lastRefusal()).toContain(detail);
   });
 
+  it('is held to the address that the agent is known by, whatever the Host header says', async () => {
+    const agent = await dpopAgent();
+    const { token, keys } = await boundToken(agent);
+    const alias = { jsonRpcUrl: agent.jsonRpcUrl.replace('127.0.0.1', 'localhost') };
+    const known = await dpopHeaders(keys, token, proofFor(agent));
+    expect((await listTasks(alias, known)).status).toBe(200);
+    const claimed = await dpopHeaders(keys, token, { htm: 'POST', htu: alias.jsonRpcUrl });
+    expect((await listTasks(alias, claimed)).status).toBe(401);
+    expect(agent.lastRefusal()).toContain('another URL');
+  });
+
   it('is refused to a thief who has the token and no key', async () => {
     const agent = await dpopAgent();
     const { token } = await boundToken(agent);

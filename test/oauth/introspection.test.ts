@@ -12,6 +12,7 @@ import { beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { bearer, listTasks, sendMessage, startOAuthAgent, stateOf } from '../support/oauth/agent.js';
 import {
   SECRET,
+  signingKey,
   startAuthorizationServer,
   TOKEN_TTL,
   type AuthorizationServer,
@@ -160,6 +161,7 @@ describe('answers are remembered', () => {
     expect(asked()).toBe(1);
     passTime(1);
     expect((await listTasks(agent, bearer(token))).status).toBe(401);
+    expect(asked()).toBe(2);
   });
 
   it('briefly when they are refusals', async () => {
@@ -223,6 +225,17 @@ describe('while the authorization server is down', () => {
     expect(asked()).toBe(6);
   });
 
+  it('a call that gets no answer is given up in time', async () => {
+    const agent = await introspectingAgent({ timeout: 200 });
+    const token = await serviceToken(server, agent.resource);
+    await agent.security.warmUp();
+    const release = server.hold(ENDPOINT);
+    expect((await listTasks(agent, bearer(token))).status).toBe(503);
+    expect(asked()).toBe(1);
+    release();
+    expect((await listTasks(agent, bearer(token))).status).toBe(200);
+  });
+
   it('one call alone tries whether it is back', async () => {
     const agent = await introspectingAgent({ circuit: { failures: 1, pause: 10 } });
     const tokens = await Promise.all(Array.from({ length: 5 }, () => serviceToken(server, agent.resource)));
@@ -249,4 +262,15 @@ it('goes on for everybody else when somebody sends what the endpoint will not lo
   const jwts = await Promise.all(Array.from({ length: 4 }, () => serviceToken(server, agent.resource)));
   for (const jwt of jwts) expect((await listTasks(agent, bearer(jwt))).status).toBe(401);
   expect((await listTasks(agent, bearer(token))).status).toBe(200);
+});
+
+it('goes on while the key of the signed responses is rotated', async () => {
+  const agent = await introspectingAgent({ signedResponseAlg: 'ES256', cache: false });
+  const token = await serviceToken(server, agent.resource);
+  for (let rotation = 0; rotation < 3; rotation++) {
+    server.publishKeys([await signingKey()]);
+    // As long as openid-client leaves the keys alone after it fetched them.
+    passTime(60);
+    expect((await listTasks(agent, bearer(token))).status).toBe(200);
+  }
 });

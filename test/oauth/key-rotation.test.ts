@@ -217,6 +217,18 @@ describe('while the authorization server is down', () => {
     expect(server.calls(KEYS)).toBe(3);
   });
 
+  it('keys that do not come are given up in time', async () => {
+    const agent = await keyAgent({ keys: { timeout: 200 } });
+    const token = await serviceToken(server, agent.resource);
+    const release = server.hold(KEYS);
+    const answer = await listTasks(agent, bearer(token));
+    expect(answer.status).toBe(503);
+    expect(answer.headers.get('retry-after')).toBe('30');
+    release();
+    passTime(30);
+    expect(await statusWith(agent, token)).toBe(200);
+  });
+
   it('the keys that are known go on for as long as was said, and no longer', async () => {
     const agent = await keyAgent({ keys: { maxAge: 60, maxStale: 600, cooldown: 10 } });
     const token = await serviceToken(server, agent.resource);

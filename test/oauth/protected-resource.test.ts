@@ -1,6 +1,8 @@
 import {
   AgentSecurity,
   allowAll,
+  httpBearer,
+  introspection,
   jwtFromIssuer,
   oauth2FromIssuer,
   openIdConnect,
@@ -23,6 +25,7 @@ import {
 } from '../support/oauth/agent.js';
 import {
   PASSWORD,
+  SECRET,
   SECOND_FACTOR,
   startAuthorizationServer,
   type AuthorizationServer,
@@ -39,7 +42,11 @@ let server: AuthorizationServer;
 let web: Configuration;
 
 beforeAll(async () => {
-  server = await startAuthorizationServer();
+  server = await startAuthorizationServer({
+    clients: [
+      { client_id: 'agent', client_secret: SECRET, grant_types: [], redirect_uris: [], response_types: [] },
+    ],
+  });
   web = await oauthClient(server, 'web');
 });
 
@@ -226,6 +233,34 @@ describe('a requirement that asks for a stronger or fresher login (RFC 9470)', (
     const answer = await listTasks(agent, bearer(weak));
     expect(answer.status).toBe(403);
     expect(answer.challenge).toContain('error="insufficient_scope"');
+  });
+
+  it('is held against opaque tokens as well, by what introspection says', async () => {
+    const agent = await startOAuthAgent((context) =>
+      new AgentSecurity(context)
+        .addSecurityScheme(
+          'person',
+          httpBearer({
+            verifier: introspection({
+              issuer: server.issuer,
+              audience: context.resource,
+              clientId: 'agent',
+              clientAuthentication: { method: 'client_secret_basic', clientSecret: SECRET },
+              // What is remembered of a token grows old with it.
+              cache: { maxAge: 3600 },
+            }),
+          }),
+        )
+        .addSecurityRequirement({ person: ['admin'] }, { acrValues: [SECOND_FACTOR], maxAge: 300 }),
+    );
+    server.addResource(agent.resource, { accessTokenFormat: 'opaque', jwt: undefined });
+    const browser = new UserAgent();
+    const { access_token: weak } = await login(agent, browser);
+    const asked = parametersOf(await refusalOf(agent, weak));
+    const { access_token: strong } = await login(agent, browser, { ...asked, prompt: 'login' });
+    expect((await listTasks(agent, bearer(strong))).status).toBe(200);
+    passTime(301);
+    expect((await listTasks(agent, bearer(strong))).challenge).toContain('max_age="300"');
   });
 
   it('refuses a token that does not say how its bearer authenticated', async () => {

@@ -46,7 +46,8 @@ export async function startAuthorizationServer(
   await once(server, 'listening');
   const issuer = `http://localhost:${String((server.address() as AddressInfo).port)}`;
   const provider = new Provider(issuer, configuration(options, await signingKey()));
-  server.on('request', provider.callback());
+  const handle = provider.callback();
+  server.on('request', (request, response) => void handle(request, response));
   return { issuer, server };
 }
 

@@ -24,7 +24,7 @@ function agentCard(endpoints: Endpoints): AgentCard {
     name: 'Who am I',
     description: 'Tells its callers who they are.',
     version: '1.0.0',
-    supportedInterfaces: Object.entries(endpoints).flatMap(([protocolBinding, url]) =>
+    supportedInterfaces: Object.entries({ ...endpoints }).flatMap(([protocolBinding, url]) =>
       ['1.0', '0.3'].map((protocolVersion) => ({ url, protocolBinding, protocolVersion, tenant: '' })),
     ),
     provider: undefined,

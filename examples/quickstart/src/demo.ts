@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 
-import { Role, taskStateToJSON, type Message } from '@a2a-js/sdk';
+import { Role, TaskState, taskStateToJSON, type Message } from '@a2a-js/sdk';
 import type { AuthorizationServer, Client } from '@a2a-auth/example-authorization-server';
 import { ClientFactory, JsonRpcTransportFactory } from '@a2a-js/sdk/client';
 
@@ -45,7 +45,7 @@ async function ask(baseUrl: string, headers: Readonly<Record<string, string>>): 
   });
   if (!('status' in answer)) return textOf(answer);
   const { status } = answer;
-  return `${taskStateToJSON(status?.state ?? 0)}: ${status?.message === undefined ? '' : textOf(status.message)}`;
+  return `${taskStateToJSON(status?.state ?? TaskState.TASK_STATE_UNSPECIFIED)}: ${status?.message === undefined ? '' : textOf(status.message)}`;
 }
 
 /** Lets the official client ask the agent with each of these credentials. */

@@ -19,7 +19,7 @@ const TOKEN_TTL_SECONDS = 12 * 3600;
 // The authorization server's notices go to standard output, which belongs to what this program says.
 console.info = console.error;
 
-const port = Number(process.env['PORT'] ?? 41_241);
+const port = Number(process.env.PORT ?? 41_241);
 const baseUrl = `http://localhost:${String(port)}`;
 const resource = `${baseUrl}/a2a`;
 const endpoints = { JSONRPC: `${resource}/jsonrpc`, 'HTTP+JSON': `${resource}/rest` };

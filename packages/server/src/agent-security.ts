@@ -101,7 +101,7 @@ export class AgentSecurity<Ids extends string = never> {
     scheme: SecurityScheme<Credential>,
   ): AgentSecurity<Ids | Id> {
     this.#assertOpen('addSecurityScheme');
-    this.#schemes.push({ id, scheme: scheme as SecurityScheme });
+    this.#schemes.push({ id, scheme });
     return this;
   }
 
@@ -203,7 +203,7 @@ export class AgentSecurity<Ids extends string = never> {
    * @throws {VerifierUnavailable} when something cannot be had now; the agent can serve all the same, and will try again
    */
   async warmUp(): Promise<void> {
-    await Promise.all(this.#frozenPolicy().schemes.map(({ scheme }) => scheme.warmUp?.()));
+    await Promise.all(this.#frozenPolicy().schemes.map(({ scheme }) => Promise.resolve(scheme.warmUp?.())));
   }
 
   /** How denials are presented, with the defaults filled in. */

@@ -110,16 +110,16 @@ function schemeProblems(id: unknown, scheme: unknown): ConfigurationProblem[] {
     });
   }
   const candidate = (typeof scheme === 'object' && scheme !== null ? scheme : {}) as Record<string, unknown>;
-  if (typeof candidate['extract'] !== 'function' || typeof candidate['verify'] !== 'function') {
+  if (typeof candidate.extract !== 'function' || typeof candidate.verify !== 'function') {
     problems.push({
       code: 'INVALID_SCHEME',
       message: `The security scheme "${String(id)}" has no extract() or no verify(). A scheme that cannot verify would let everyone pass; see the SecurityScheme contract.`,
     });
   }
-  if (candidate['declaration'] !== undefined && !isDeclaration(candidate['declaration'])) {
+  if (candidate.declaration !== undefined && !isDeclaration(candidate.declaration)) {
     problems.push({
       code: 'INVALID_SCHEME',
-      message: `The security scheme "${String(id)}" has a declaration that no agent card can hold: ${JSON.stringify(candidate['declaration'])}. See SecuritySchemeDeclaration.`,
+      message: `The security scheme "${String(id)}" has a declaration that no agent card can hold: ${JSON.stringify(candidate.declaration)}. See SecuritySchemeDeclaration.`,
     });
   }
   return problems;

@@ -50,7 +50,7 @@ export function protectRequestHandler(protection: Protection, handler: A2AReques
     if (protection.denials.messages === 'http' || denied.retryAfter !== undefined)
       throw new DeniedCall(denied);
     return authRequiredTask(denied, {
-      contextId: params.message?.contextId || undefined,
+      contextId: params.message?.contextId === '' ? undefined : params.message?.contextId,
       agentCardUrl: agentCardUrl(protection, await handler.getAgentCard()),
     });
   }

@@ -12,6 +12,7 @@ import {
 
 import type { ServerIdentity } from './certificates.js';
 import { listen } from './servers.js';
+import { memoryStorage } from './storage.js';
 
 /** Seconds for which access tokens are good. */
 export const TOKEN_TTL = 600;
@@ -74,13 +75,14 @@ export type AuthorizationServer = Awaited<ReturnType<typeof startAuthorizationSe
 export async function startAuthorizationServer(options: AuthorizationServerOptions = {}) {
   const { url: issuer, serve } = await listen(options.identity);
   const resources = new Map<string, ResourceServer>();
-  const cookieSecret = randomBytes(32).toString('base64url');
-  const nonceSecret = randomBytes(32);
+  const shared: Shared = {
+    resources,
+    storage: memoryStorage(),
+    cookieSecret: randomBytes(32).toString('base64url'),
+    nonceSecret: randomBytes(32),
+  };
   const create = (keys: readonly JWK[]) => {
-    const provider = new Provider(
-      issuer,
-      configuration(options, keys, { resources, cookieSecret, nonceSecret }),
-    );
+    const provider = new Provider(issuer, configuration(options, keys, shared));
     reachAskedContext(provider);
     return provider.callback();
   };
@@ -149,14 +151,23 @@ export async function signingKey(): Promise<JWK> {
   };
 }
 
+/** What stays when the keys change. */
+interface Shared {
+  readonly resources: ReadonlyMap<string, ResourceServer>;
+  readonly storage: ReturnType<typeof memoryStorage>;
+  readonly cookieSecret: string;
+  readonly nonceSecret: Buffer;
+}
+
 function configuration(
   options: AuthorizationServerOptions,
   keys: readonly JWK[],
-  shared: { resources: ReadonlyMap<string, ResourceServer>; cookieSecret: string; nonceSecret: Buffer },
+  shared: Shared,
 ): Configuration {
   const { without = [], dpopNonces = false } = options;
   return {
     jwks: { keys },
+    adapter: shared.storage,
     cookies: { keys: [shared.cookieSecret] },
     clients: [...clients, ...(options.clients ?? [])],
     clientDefaults: { id_token_signed_response_alg: 'ES256', introspection_signed_response_alg: 'ES256' },

@@ -40,7 +40,6 @@ export function oauthClient(
 ): Promise<Configuration> {
   const own = clientId === 'terminal' ? None() : ClientSecretBasic(SECRET);
   return discovery(new URL(issuer), clientId, undefined, authentication ?? own, {
-    // eslint-disable-next-line @typescript-eslint/no-deprecated -- plain http, on the loopback alone
     execute: [allowInsecureRequests],
     [customFetch]: fetchImpl as CustomFetch,
   });

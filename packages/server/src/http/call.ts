@@ -63,7 +63,7 @@ export function jsonRpcCall(body: unknown, versionHeader: string | undefined): H
     protocolVersion: known?.protocolVersion ?? (isLegacyVersion(versionHeader) ? '0.3' : '1.0'),
     operation: known?.operation ?? 'unknown',
     id: typeof id === 'string' || (typeof id === 'number' && Number.isInteger(id)) ? id : null,
-    contextId: contextIdOf(asRecord(asRecord(params)['message'])),
+    contextId: contextIdOf(asRecord(asRecord(params).message)),
   };
 }
 
@@ -108,7 +108,7 @@ export function httpJsonCall(
         operationOf(routes, method, path),
         operationOf(routes, method, path.replace(/^\/[^/]+/, '')),
       );
-  const message = asRecord(isMessageOperation(operation) ? asRecord(body)['message'] : undefined);
+  const message = asRecord(isMessageOperation(operation) ? asRecord(body).message : undefined);
   return {
     binding: 'HTTP+JSON',
     protocolVersion: legacy ? '0.3' : '1.0',
@@ -138,7 +138,7 @@ export function isLegacyVersion(versionHeader: string | undefined): boolean {
 
 /** A context id is echoed only when it is one that a client may sensibly have. */
 function contextIdOf(message: Readonly<Record<string, unknown>>): string | undefined {
-  const contextId = message['contextId'] ?? message['context_id'];
+  const contextId = message.contextId ?? message.context_id;
   return typeof contextId === 'string' && contextId !== '' && contextId.length <= 256 ? contextId : undefined;
 }
 

@@ -35,7 +35,7 @@ export interface Presentation {
 export function denialResponse(denied: Denied, call: HttpCall, presentation: Presentation): HttpResponse {
   const headers = {
     'cache-control': 'no-store',
-    ...Object.assign({}, ...denied.challenges.map((challenge) => challenge.headers ?? {})),
+    ...Object.fromEntries(denied.challenges.flatMap(({ headers: fields = {} }) => Object.entries(fields))),
     ...(denied.challenges.length === 0 ? {} : { 'www-authenticate': denied.challenges.map(renderChallenge) }),
     ...(denied.retryAfter === undefined ? {} : { 'retry-after': String(Math.ceil(denied.retryAfter)) }),
   };

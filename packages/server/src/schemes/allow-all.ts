@@ -8,7 +8,7 @@ import type { SecurityScheme } from '../scheme.js';
  * @throws {ConfigurationError} `FORBIDDEN_IN_PRODUCTION` when `NODE_ENV` is `production`
  */
 export function allowAll(): SecurityScheme<'everyone'> {
-  if (process.env['NODE_ENV'] === 'production') {
+  if (process.env.NODE_ENV === 'production') {
     throw configurationError(
       'FORBIDDEN_IN_PRODUCTION',
       'allowAll() lets every caller in and is meant for development, but NODE_ENV is "production". Register a real security scheme.',

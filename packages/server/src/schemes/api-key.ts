@@ -148,7 +148,8 @@ function verificationByList(
   entries: readonly (string | ApiKeyEntry)[],
   givenSecret: string | Uint8Array | undefined,
 ): Pick<SecurityScheme<string>, 'verify' | 'scopes'> {
-  if (!Array.isArray(entries) || entries.length === 0) {
+  const given: unknown = entries;
+  if (!Array.isArray(given) || given.length === 0) {
     throw configurationError(
       'INVALID_OPTION',
       `The API key scheme "${name}" has an empty list of keys, so no caller could ever meet it. Add a key; createApiKey() makes one.`,

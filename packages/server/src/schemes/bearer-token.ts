@@ -38,11 +38,10 @@ export function bearerTokenScheme({
     token: string,
     context: VerifyContext,
   ): Verification | Promise<Verification> {
-    if (typeof verification !== 'object' || verification === null || !verification.verified)
-      return verification;
+    if (typeof verification !== 'object' || !verification?.verified) return verification;
     const presentedAs = dpop === undefined ? 'Bearer' : presentationOf(context.request);
     const isPlain = presentedAs === 'Bearer' && dpop?.required !== true;
-    if (isPlain && verification.principal.claims?.['cnf'] === undefined) return verification;
+    if (isPlain && verification.principal.claims?.cnf === undefined) return verification;
     return holdToSender(verification, token, presentedAs, context, dpop);
   }
 

@@ -83,7 +83,7 @@ function oauth2Scheme(
   assertVerifier(name, verifier);
   const urls = { ...flow, oauth2MetadataUrl } as Readonly<Record<string, unknown>>;
   for (const [option, url] of Object.entries(urls)) {
-    if (/Url$/.test(option) && url !== undefined) assertUrl(name, option, url);
+    if (option.endsWith('Url') && url !== undefined) assertUrl(name, option, url);
   }
   if (
     typeof scopes !== 'object' ||

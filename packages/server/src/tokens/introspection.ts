@@ -1,4 +1,3 @@
-import type { JWTPayload } from 'jose';
 import {
   ClientSecretBasic,
   ClientSecretPost,
@@ -165,10 +164,13 @@ function verificationFrom(
   // A token that stands for the client itself has no subject of its own; RFC 9068 §2.2 has the client id there.
   const sub = response.sub ?? response.client_id;
   if (sub === undefined) return refused('it has neither "sub" nor "client_id"');
-  return verificationOf({ ...response, iss: expected.issuer, sub } as JWTPayload, {
-    clockTolerance: 0,
-    scopes: expected.scopes,
-  });
+  return verificationOf(
+    { ...response, iss: expected.issuer, sub },
+    {
+      clockTolerance: 0,
+      scopes: expected.scopes,
+    },
+  );
 }
 
 async function introspectionClient(

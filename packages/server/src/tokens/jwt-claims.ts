@@ -68,8 +68,8 @@ export function isIdToken(claims: Readonly<Record<string, unknown>>, typ: string
   return (
     mediaType(typ) === 'id+jwt' ||
     ['nonce', 'at_hash', 'c_hash', 's_hash'].some((claim) => claim in claims) ||
-    claims['typ'] === 'ID' ||
-    claims['token_use'] === 'id'
+    claims.typ === 'ID' ||
+    claims.token_use === 'id'
   );
 }
 

@@ -200,7 +200,7 @@ function idTokenProblem(claims: JWTPayload, clientIds: readonly string[]): strin
   const { aud, azp, iat } = claims;
   if (iat === undefined) return 'its "iat" is missing';
   // Entra ID and Okta have `scp` in access tokens alone.
-  if (claims['token_use'] === 'access' || claims['typ'] === 'Bearer' || 'scp' in claims) {
+  if (claims.token_use === 'access' || claims.typ === 'Bearer' || 'scp' in claims) {
     return 'it is an access token, which is no ID token';
   }
   if (Array.isArray(aud) && aud.length > 1 && azp === undefined) return 'it has several "aud" and no "azp"';

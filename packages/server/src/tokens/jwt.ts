@@ -115,7 +115,7 @@ function keyAndAlgorithms({ secret, publicKey, algorithms }: JwtOptions): {
     }
     return { key: createSecretKey(bytes), algorithms: [...accepted] };
   }
-  const key = toPublicKey(publicKey as NonNullable<typeof publicKey>);
+  const key = toPublicKey(publicKey);
   const fitting = algorithmsOf(key);
   const accepted = algorithms ?? fitting;
   assertAlgorithms(accepted, fitting, `this ${String(key.asymmetricKeyType)} key`);

@@ -19,7 +19,7 @@ export function auth0({ domain }: { readonly domain: string }): TrustedIssuer {
   return {
     issuer: `https://${domain}/`,
     anyJwt: true,
-    scopes: (claims) => [...scopesOf(claims), ...stringsOf(claims['permissions'])],
+    scopes: (claims) => [...scopesOf(claims), ...stringsOf(claims.permissions)],
   };
 }
 
@@ -33,7 +33,7 @@ export function entraId({ tenantId }: { readonly tenantId: string }): TrustedIss
   return {
     issuer: `https://login.microsoftonline.com/${encodeURIComponent(tenantId)}/v2.0`,
     anyJwt: true,
-    scopes: (claims) => [...scopesOf(claims), ...stringsOf(claims['roles'])],
+    scopes: (claims) => [...scopesOf(claims), ...stringsOf(claims.roles)],
   };
 }
 

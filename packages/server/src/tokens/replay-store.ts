@@ -11,6 +11,9 @@ export interface ReplayStore {
   add(key: string, expiresAt: number): boolean | Promise<boolean>;
 }
 
+/** A store that is full must not be walked through for every key. */
+const SWEEP_INTERVAL_MS = 1_000;
+
 /**
  * Keeps keys in this process. When it is full of keys that are still live, it turns new ones away: forgetting one early
  * would let it be used again.
@@ -20,11 +23,15 @@ export interface ReplayStore {
 export function memoryReplayStore(maxKeys = 100_000): ReplayStore {
   const keys = new Map<string, number>();
 
-  // Keys of one store live equally long, so the map is ordered by their end.
+  let sweptAt = -Infinity;
+
+  // Keys end almost in the order in which they came. Those that end out of order are looked for when room is needed.
   function forgetEnded(now: number): void {
+    const isSweep = keys.size >= maxKeys && now - sweptAt >= SWEEP_INTERVAL_MS;
+    if (isSweep) sweptAt = now;
     for (const [key, expiresAt] of keys) {
-      if (expiresAt > now) return;
-      keys.delete(key);
+      if (expiresAt <= now) keys.delete(key);
+      else if (!isSweep) return;
     }
   }
 

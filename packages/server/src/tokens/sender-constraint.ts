@@ -18,7 +18,7 @@ export async function holdToSender(
   dpop: DpopVerifier | undefined,
 ): Promise<Verification> {
   const { principal } = verified;
-  const cnf = principal.claims?.['cnf'];
+  const cnf = principal.claims?.cnf;
   const refuse = (detail: string, error?: string): Verification => ({
     verified: false,
     reason: 'invalid',

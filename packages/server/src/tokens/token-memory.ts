@@ -114,7 +114,7 @@ async function unlessRevoked(
 ): Promise<Verification> {
   const verification = await pending;
   if (!verification.verified) return verification;
-  const jti = verification.principal.claims?.['jti'];
+  const jti = verification.principal.claims?.jti;
   const answer: unknown = await revoked(typeof jti === 'string' && jti !== '' ? jti : digest());
   // Only a plain no lets the token pass.
   return answer === false

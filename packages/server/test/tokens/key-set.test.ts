@@ -6,7 +6,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { authRequest } from '../support/auth-request.js';
 import { issuerNetwork, JWKS_URL, jwksOf, METADATA_URL, signingKey } from '../support/issuer.js';
 import { down, type Network } from '../support/network.js';
-import { AUDIENCE, ISSUER } from '../support/token.js';
+import { AUDIENCE, compact, goodClaims, ISSUER, rsa } from '../support/token.js';
 
 const ecKey = signingKey('ec');
 const otherEcKey = signingKey('ec');
@@ -33,7 +33,6 @@ afterEach(() => {
 });
 
 describe('a key set', () => {
-  const pairs = generateKeyPairSync('rsa', { modulusLength: 2048 });
   const oct = { kty: 'oct', kid: 'ec', k: randomBytes(32).toString('base64url') };
 
   it.each<[string, readonly unknown[]]>([
@@ -85,10 +84,9 @@ describe('a key set', () => {
 
   it('whose RSA key is too short refuses the tokens of that key', async () => {
     const short = generateKeyPairSync('rsa', { modulusLength: 1024 });
-    const { token } = { ...rsaKey, token: () => rsaKey.token() };
     publish({ ...short.publicKey.export({ format: 'jwk' }), kid: 'rsa' });
-    expect(await verify(token())).toEqual(invalid);
-    expect(pairs.publicKey.asymmetricKeyDetails?.modulusLength).toBe(2048);
+    const token = compact({ alg: 'RS256', typ: 'at+jwt', kid: 'rsa' }, goodClaims(), rsa(short.privateKey));
+    expect(await verify(token)).toEqual(invalid);
   });
 
   it('with several keys under one name tries each', async () => {

@@ -1,0 +1,260 @@
+import { createServer, type RequestListener, type Server } from 'node:http';
+import type { AddressInfo, Socket } from 'node:net';
+
+import { OutboundError } from '@a2a-auth/server';
+import { afterEach, describe, expect, it, vi } from 'vitest';
+
+import { assertSecure, boundedFetch, isLoopback, isSecure } from '../../src/tokens/outbound.js';
+import { hang, network } from '../support/network.js';
+
+const open: { server: Server; sockets: Set<Socket> }[] = [];
+
+/** A server on the loopback that answers so, and its sockets. */
+async function serve(listener: RequestListener): Promise<{ url: string; sockets: Set<Socket> }> {
+  const server = createServer(listener);
+  const sockets = new Set<Socket>();
+  server.on('connection', (socket) => {
+    sockets.add(socket);
+    socket.on('close', () => sockets.delete(socket));
+  });
+  open.push({ server, sockets });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  return { url: `http://127.0.0.1:${String((server.address() as AddressInfo).port)}/`, sockets };
+}
+
+afterEach(async () => {
+  for (const { server, sockets } of open.splice(0)) {
+    for (const socket of sockets) socket.destroy();
+    await new Promise((resolve) => server.close(resolve));
+  }
+});
+
+describe('a call', () => {
+  it('hands on status, headers and body', async () => {
+    const { url } = await serve((_req, res) => {
+      res.writeHead(418, { 'x-pot': 'tea' }).end('short and stout');
+    });
+    const response = await boundedFetch({})(url);
+    expect(response.status).toBe(418);
+    expect(response.headers.get('x-pot')).toBe('tea');
+    expect(await response.text()).toBe('short and stout');
+  });
+
+  it.each([204, 304 - 100])('may have no body: %i', async (status) => {
+    const { url } = await serve((_req, res) => {
+      res.writeHead(status).end();
+    });
+    expect((await boundedFetch({})(url)).status).toBe(status);
+  });
+
+  it('hands on what is sent, but not how redirects are treated', async () => {
+    const net = network({ 'https://issuer.example/': {} });
+    const seen = vi.fn(net.fetch);
+    const init = { method: 'POST', body: 'a=b', headers: { 'x-a': 'b' }, redirect: 'follow' } as const;
+    await boundedFetch({ fetch: seen })('https://issuer.example/', init);
+    expect(net.calls[0]).toMatchObject({ method: 'POST', body: 'a=b' });
+    expect(seen).toHaveBeenCalledWith(expect.anything(), expect.objectContaining({ redirect: 'manual' }));
+  });
+
+  it('uses the fetch it is given, and no other', async () => {
+    const given = vi.fn(async () => Response.json({ by: 'the given one' }));
+    expect(await (await boundedFetch({ fetch: given })('https://issuer.example/')).json()).toEqual({
+      by: 'the given one',
+    });
+  });
+});
+
+describe('a call to a server that', () => {
+  it('hangs before it answers ends, and its connection too', async () => {
+    const { url, sockets } = await serve(() => undefined);
+    await expect(boundedFetch({ timeout: 50 })(url)).rejects.toThrow(OutboundError);
+    await vi.waitFor(() => {
+      expect(sockets.size).toBe(0);
+    });
+  });
+
+  it('hangs within its body ends, and its connection too', async () => {
+    const { url, sockets } = await serve((_req, res) => {
+      res.write('{');
+    });
+    await expect(boundedFetch({ timeout: 50 })(url)).rejects.toThrow(OutboundError);
+    await vi.waitFor(() => {
+      expect(sockets.size).toBe(0);
+    });
+  });
+
+  it('sends its body for ever, byte by byte, ends', async () => {
+    const { url } = await serve((_req, res) => {
+      const timer = setInterval(() => res.write(' '), 5);
+      res.on('close', () => {
+        clearInterval(timer);
+      });
+    });
+    await expect(boundedFetch({ timeout: 50 })(url)).rejects.toThrow(OutboundError);
+  });
+
+  it('sends without end ends with the 513th KiB, and its connection too', async () => {
+    const { url, sockets } = await serve((_req, res) => {
+      const chunk = Buffer.alloc(65_536, 0x20);
+      const more = () => {
+        while (!res.destroyed && res.write(chunk));
+      };
+      res.on('drain', more);
+      more();
+    });
+    await expect(boundedFetch({})(url)).rejects.toThrow('sent more than 524288 bytes');
+    await vi.waitFor(() => {
+      expect(sockets.size).toBe(0);
+    });
+  });
+
+  it('promises a body that is too large is not read', async () => {
+    const { url } = await serve((_req, res) => {
+      res.end(Buffer.alloc(512 * 1024 + 1));
+    });
+    await expect(boundedFetch({})(url)).rejects.toThrow('sent more than');
+    const { url: fitting } = await serve((_req, res) => {
+      res.end(Buffer.alloc(512 * 1024));
+    });
+    expect((await (await boundedFetch({})(fitting)).arrayBuffer()).byteLength).toBe(512 * 1024);
+  });
+
+  it.each([301, 302, 303, 307, 308])('redirects to another is not followed: %i', async (status) => {
+    const reached = vi.fn();
+    const other = await serve((_req, res) => {
+      reached();
+      res.end('{}');
+    });
+    const { url } = await serve((_req, res) => {
+      res.writeHead(status, { location: other.url }).end();
+    });
+    await expect(boundedFetch({})(url)).rejects.toThrow('redirect');
+    await expect(boundedFetch({})(url, { method: 'POST', body: 'secret' })).rejects.toThrow('redirect');
+    await expect(boundedFetch({})(url, { redirect: 'follow' })).rejects.toThrow('redirect');
+    expect(reached).not.toHaveBeenCalled();
+  });
+
+  it('redirects, with a body without end, is let go', async () => {
+    const { url, sockets } = await serve((_req, res) => {
+      res.writeHead(302, { location: '/' }).write('x');
+    });
+    await expect(boundedFetch({ timeout: 60_000 })(url)).rejects.toThrow('redirect');
+    await vi.waitFor(() => {
+      expect(sockets.size).toBe(0);
+    });
+  });
+
+  it('breaks off is no answer', async () => {
+    const { url } = await serve((_req, res) => {
+      res.writeHead(200, { 'content-length': '100' });
+      res.write('{', () => res.destroy());
+    });
+    await expect(boundedFetch({})(url)).rejects.toThrow(OutboundError);
+  });
+
+  it('is not there is no answer', async () => {
+    await expect(boundedFetch({})('http://127.0.0.1:1/')).rejects.toThrow(OutboundError);
+  });
+});
+
+describe('a fetch that was given', () => {
+  it('and heeds no signal does not hang the call', async () => {
+    const deaf = () => new Promise<Response>(() => undefined);
+    await expect(boundedFetch({ timeout: 20, fetch: deaf })('https://issuer.example/')).rejects.toThrow(
+      OutboundError,
+    );
+  });
+
+  it('and whose body heeds no signal does not hang the call', async () => {
+    const deaf = async () => new Response(new ReadableStream({ pull: () => new Promise(() => undefined) }));
+    await expect(boundedFetch({ timeout: 20, fetch: deaf })('https://issuer.example/')).rejects.toThrow(
+      OutboundError,
+    );
+  });
+
+  it('is told when the time is over', async () => {
+    const net = network({ 'https://issuer.example/': hang });
+    await expect(boundedFetch({ timeout: 20, fetch: net.fetch })('https://issuer.example/')).rejects.toThrow(
+      OutboundError,
+    );
+    expect(net.calls[0]?.signal.aborted).toBe(true);
+  });
+
+  it('is told when the caller gives up', async () => {
+    const net = network({ 'https://issuer.example/': hang });
+    const caller = new AbortController();
+    const pending = boundedFetch({ fetch: net.fetch })('https://issuer.example/', { signal: caller.signal });
+    caller.abort(new Error('given up'));
+    await expect(pending).rejects.toThrow('given up');
+  });
+
+  it.each([
+    ['fails', () => Promise.reject(new TypeError('fetch failed'))],
+    [
+      'throws',
+      () => {
+        throw new TypeError('fetch failed');
+      },
+    ],
+    ['answers an error', () => Promise.resolve(Response.error())],
+  ])('and %s is no answer', async (_what, given) => {
+    await expect(boundedFetch({ fetch: given })('https://issuer.example/')).rejects.toThrow(OutboundError);
+  });
+});
+
+describe('plain http', () => {
+  it.each([
+    'http://localhost/',
+    'http://localhost:3000/',
+    'http://LOCALHOST/',
+    'http://127.0.0.1/',
+    'http://127.8.9.1/',
+    'http://127.1/',
+    'http://0x7f000001/',
+    'http://[::1]/',
+    'https://issuer.example/',
+  ])('is let through where it stays on the machine, or is none: %s', (url) => {
+    expect(isSecure(new URL(url))).toBe(true);
+    expect(() => {
+      assertSecure(new URL(url));
+    }).not.toThrow();
+  });
+
+  it.each([
+    'http://issuer.example/',
+    'http://127.0.0.1.evil.example/',
+    'http://localhost.evil.example/',
+    'http://evil-localhost/',
+    'http://localhost@evil.example/',
+    'http://evil.example/#localhost',
+    'http://0.0.0.0/',
+    'http://10.0.0.1/',
+    'http://169.254.169.254/',
+    'http://[::ffff:10.0.0.1]/',
+    'http://[::2]/',
+    'ftp://localhost/',
+    'file:///etc/passwd',
+    'data:application/json,{}',
+    'javascript:0',
+  ])('is not let through where it does not: %s', async (url) => {
+    const given = vi.fn(async () => Response.json({}));
+    await expect(boundedFetch({ fetch: given })(url)).rejects.toThrow(OutboundError);
+    expect(given).not.toHaveBeenCalled();
+  });
+
+  it('tells loopback addresses from names that look like them', () => {
+    expect(['localhost', '127.0.0.1', '[::1]'].map(isLoopback)).toEqual([true, true, true]);
+    expect(['127.evil.example', 'localhost.', '::1.evil', ''].map(isLoopback)).toEqual([
+      false,
+      false,
+      false,
+      false,
+    ]);
+  });
+});
+
+describe('a timeout', () => {
+  it.each([0, -1, Number.NaN, Infinity, 2 ** 31])('of %d is refused at start-up', (timeout) => {
+    expect(() => boundedFetch({ timeout })).toThrow(expect.objectContaining({ code: 'INVALID_OPTION' }));
+  });
+});
