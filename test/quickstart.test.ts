@@ -84,7 +84,7 @@ describe('the quickstart with --json', () => {
       const [partner, tenantAndUser] = description.alternatives;
       expect((await ask(partner?.headers ?? {})).text).toContain('example-partner (by partnerKey)');
       expect((await ask(tenantAndUser?.headers ?? {})).text).toContain(
-        'ada (by userToken) and acme (by tenantKey)',
+        'ada (by https://users.example) and acme (by tenantKey)',
       );
     });
 

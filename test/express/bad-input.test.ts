@@ -1,4 +1,4 @@
-import { AgentSecurity, apiKey } from '@a2a-auth/server';
+import { AgentSecurity, apiKey, ConfigurationError } from '@a2a-auth/server';
 import { beforeAll, describe, expect, it } from 'vitest';
 
 import { combinations, type Combination } from '../support/client.js';
@@ -452,10 +452,14 @@ describe('an authenticated caller of HTTP+JSON', () => {
 
 describe('places of credentials with the names of what every object has', () => {
   const names = ['__proto__', 'constructor', 'toString', 'hasOwnProperty'];
-  const places = (['header', 'query', 'cookie'] as const).flatMap((place) =>
-    names.map((name) => ({ place, name })),
-  );
+  const places = (['header', 'query', 'cookie'] as const)
+    .flatMap((place) => names.map((name) => ({ place, name })))
+    .filter(({ place, name }) => place !== 'header' || name !== '__proto__');
   const key = 'a-key-0123456789';
+
+  it('a header of the name __proto__ is a configuration error, because Node drops it', () => {
+    expect(() => apiKey({ in: 'header', name: '__proto__', keys: [key] })).toThrow(ConfigurationError);
+  });
 
   it.each(places)(
     'a key in the $place $name lets nobody in who does not have it',

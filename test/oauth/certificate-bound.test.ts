@@ -6,6 +6,7 @@ import {
   principalOf,
   type IntrospectionOptions,
 } from '@a2a-auth/server';
+import type { ClientMetadata } from 'oidc-provider';
 import { clientCredentialsGrant, refreshTokenGrant, TlsClientAuth } from 'openid-client';
 import { beforeAll, describe, expect, it } from 'vitest';
 
@@ -18,6 +19,7 @@ import {
   type OAuthAgent,
 } from '../support/oauth/agent.js';
 import {
+  noGrants,
   REDIRECT_URI,
   startAuthorizationServer,
   type AuthorizationServer,
@@ -47,36 +49,31 @@ const byCertificate = (commonName: string) => ({
 });
 
 let server: AuthorizationServer;
+let aliasServer: AuthorizationServer;
+
+const clients: readonly ClientMetadata[] = [
+  {
+    client_id: 'bound-service',
+    ...byCertificate('service'),
+    tls_client_certificate_bound_access_tokens: true,
+    grant_types: ['client_credentials'],
+    redirect_uris: [],
+    response_types: [],
+  },
+  {
+    client_id: 'bound-web',
+    ...byCertificate('service'),
+    tls_client_certificate_bound_access_tokens: true,
+    grant_types: ['authorization_code', 'refresh_token'],
+    redirect_uris: [REDIRECT_URI],
+    response_types: ['code'],
+  },
+  { client_id: 'tls-agent', ...byCertificate('agent'), ...noGrants },
+];
 
 beforeAll(async () => {
-  server = await startAuthorizationServer({
-    identity,
-    clients: [
-      {
-        client_id: 'bound-service',
-        ...byCertificate('service'),
-        tls_client_certificate_bound_access_tokens: true,
-        grant_types: ['client_credentials'],
-        redirect_uris: [],
-        response_types: [],
-      },
-      {
-        client_id: 'bound-web',
-        ...byCertificate('service'),
-        tls_client_certificate_bound_access_tokens: true,
-        grant_types: ['authorization_code', 'refresh_token'],
-        redirect_uris: [REDIRECT_URI],
-        response_types: ['code'],
-      },
-      {
-        client_id: 'agent',
-        ...byCertificate('agent'),
-        grant_types: [],
-        redirect_uris: [],
-        response_types: [],
-      },
-    ],
-  });
+  server = await startAuthorizationServer({ identity, clients });
+  aliasServer = await startAuthorizationServer({ identity, clients, mtlsAliases: true });
 });
 
 /** Proves tokens as JWTs, with keys from the provider behind the private authority. */
@@ -98,7 +95,10 @@ async function jwtAgent(): Promise<OAuthAgent> {
 }
 
 /** Asks about opaque tokens, as the client that its certificate says. */
-async function introspectingAgent(options: Pick<IntrospectionOptions, 'fetch'>): Promise<OAuthAgent> {
+async function introspectingAgent(
+  options: Pick<IntrospectionOptions, 'fetch'>,
+  issuedBy = server,
+): Promise<OAuthAgent> {
   const agent = await startOAuthAgent(
     (context) =>
       new AgentSecurity(context)
@@ -106,9 +106,9 @@ async function introspectingAgent(options: Pick<IntrospectionOptions, 'fetch'>):
           'token',
           httpBearer({
             verifier: introspection({
-              issuer: server.issuer,
+              issuer: issuedBy.issuer,
               audience: context.resource,
-              clientId: 'agent',
+              clientId: 'tls-agent',
               clientAuthentication: { method: 'tls_client_auth' },
               ...options,
             }),
@@ -117,14 +117,15 @@ async function introspectingAgent(options: Pick<IntrospectionOptions, 'fetch'>):
         .addSecurityRequirement({ token: ['ask'] }),
     identity,
   );
-  server.addResource(agent.resource, { accessTokenFormat: 'opaque', jwt: undefined });
+  issuedBy.addResource(agent.resource, { accessTokenFormat: 'opaque', jwt: undefined });
   return agent;
 }
 
-async function boundToken(agent: OAuthAgent): Promise<string> {
-  const client = await oauthClient(server, 'bound-service', {
+async function boundToken(agent: OAuthAgent, issuedBy = server): Promise<string> {
+  const client = await oauthClient(issuedBy, 'bound-service', {
     authentication: TlsClientAuth(),
     fetch: asService,
+    metadata: { use_mtls_endpoint_aliases: true },
   });
   return (await clientCredentialsGrant(client, { resource: agent.resource, scope: 'ask' })).access_token;
 }
@@ -171,7 +172,7 @@ describe.each([
   });
 });
 
-describe('a person’s token that is bound to the certificate of the client', () => {
+describe("a person's token that is bound to the certificate of the client", () => {
   it('is granted with it, and so is the one that it is refreshed to', async () => {
     const agent = await jwtAgent();
     const client = await oauthClient(server, 'bound-web', {
@@ -198,5 +199,12 @@ describe('introspection with tls_client_auth', () => {
     const answer = await listTasks(agent, bearer(await boundToken(agent)), asService);
     expect(answer.status).toBe(503);
     expect(Number(answer.headers.get('retry-after'))).toBeGreaterThan(0);
+  });
+
+  it('happens at the address that is there for it, where there is one', async () => {
+    const agent = await introspectingAgent({ fetch: asAgent }, aliasServer);
+    const token = await boundToken(agent, aliasServer);
+    expect((await listTasks(agent, bearer(token), asService)).status).toBe(200);
+    expect((await listTasks(agent, bearer(token), asOther)).status).toBe(401);
   });
 });

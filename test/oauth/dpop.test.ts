@@ -43,15 +43,12 @@ import { UserAgent } from '../support/oauth/user-agent.js';
 closeServersAfterTests();
 stopClock();
 
-const clients = [
-  { client_id: 'agent', client_secret: SECRET, grant_types: [], redirect_uris: [], response_types: [] },
-];
 let server: AuthorizationServer;
 let nonceServer: AuthorizationServer;
 let client: Configuration;
 
 beforeAll(async () => {
-  server = await startAuthorizationServer({ clients });
+  server = await startAuthorizationServer();
   nonceServer = await startAuthorizationServer({ dpopNonces: true });
   client = await oauthClient(server, 'service');
 });
@@ -331,7 +328,7 @@ describe('an agent that asks for nonces (RFC 9449 §9)', () => {
     expect((await listTasks(other, headers)).status).toBe(200);
   });
 
-  it('is told a made-up nonce, and refuses it', async () => {
+  it('refuses a nonce that it never gave', async () => {
     const agent = await dpopAgent({ nonce: true });
     const { token, keys } = await boundToken(agent);
     const headers = await dpopHeaders(keys, token, { ...proofFor(agent), nonce: 'made-up' });
@@ -346,7 +343,7 @@ describe('an authorization server that asks for nonces', () => {
     expect((await present(agent, token, handle)).status).toBe(200);
   });
 
-  it('has nonces that are not the agent’s', async () => {
+  it("has nonces that are not the agent's", async () => {
     const agent = await dpopAgent({ nonce: true }, nonceServer);
     const { token, handle } = await boundToken(agent, await oauthClient(nonceServer, 'service'));
     expect((await present(agent, token, handle)).status).toBe(200);

@@ -22,16 +22,12 @@ closeServersAfterTests();
 
 let server: AuthorizationServer;
 beforeAll(async () => {
-  server = await startAuthorizationServer({
-    clients: [
-      { client_id: 'agent', client_secret: SECRET, grant_types: [], redirect_uris: [], response_types: [] },
-    ],
-  });
+  server = await startAuthorizationServer();
 });
 
 const scopes = { ask: 'Ask the agent.', admin: 'Run the agent.' };
 const audience = 'https://agent.example/a2a';
-const fromIssuer = (issuer: string, flows: readonly OAuth2Flow[]) =>
+const fromIssuer = <Flow extends OAuth2Flow>(issuer: string, flows: readonly Flow[]) =>
   oauth2FromIssuer({ issuer, flows, scopes, audience });
 
 /** The one problem of the configuration. */
@@ -146,7 +142,7 @@ describe('oauth2FromIssuer declares', () => {
     oauth2MetadataUrl: `${server.issuer}/.well-known/oauth-authorization-server`,
   });
 
-  it('each flow with the provider’s endpoints, on the 1.0 card', () => {
+  it("each flow with the provider's endpoints, on the 1.0 card", () => {
     expect(card['1.0'].securitySchemes).toEqual({
       service: {
         oauth2SecurityScheme: { ...common(), flows: { clientCredentials: { tokenUrl: tokenUrl(), scopes } } },
@@ -184,7 +180,7 @@ describe('oauth2FromIssuer declares', () => {
     ]);
   });
 
-  it('each flow with the provider’s endpoints, on the 0.3 card', () => {
+  it("each flow with the provider's endpoints, on the 0.3 card", () => {
     expect(card['0.3'].securitySchemes).toEqual({
       service: {
         type: 'oauth2',
@@ -225,6 +221,29 @@ describe('oauth2FromIssuer declares', () => {
     });
   });
 });
+
+it.each(['', '/tenant'])(
+  'oauth2FromIssuer finds RFC 8414 metadata alone, of an issuer at "%s"',
+  async (path) => {
+    const { url, serve } = await listen();
+    const metadata = {
+      issuer: `${url}${path}`,
+      token_endpoint: `${url}/token`,
+      jwks_uri: `${url}/jwks`,
+      response_types_supported: [],
+    };
+    serve((req, res) => {
+      const isThere = req.url === `/.well-known/oauth-authorization-server${path}`;
+      res.writeHead(isThere ? 200 : 404, { 'content-type': 'application/json' });
+      res.end(isThere ? JSON.stringify(metadata) : '{}');
+    });
+    const { clientCredentials } = await fromIssuer(metadata.issuer, ['clientCredentials']);
+    expect(clientCredentials.declaration).toMatchObject({
+      flow: { type: 'clientCredentials', tokenUrl: metadata.token_endpoint },
+      oauth2MetadataUrl: `${url}/.well-known/oauth-authorization-server${path}`,
+    });
+  },
+);
 
 it('oauth2FromIssuer takes another verifier than JWTs', async () => {
   const agent = await startOAuthAgent(async (context) => {

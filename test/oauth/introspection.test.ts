@@ -6,11 +6,19 @@ import {
   type ClientAuthentication,
   type IntrospectionOptions,
 } from '@a2a-auth/server';
-import { exportJWK, generateKeyPair } from 'jose';
+import {
+  decodeJwt,
+  decodeProtectedHeader,
+  exportJWK,
+  generateKeyPair,
+  SignJWT,
+  type JWTHeaderParameters,
+} from 'jose';
 import { beforeAll, beforeEach, describe, expect, it } from 'vitest';
 
 import { bearer, listTasks, sendMessage, startOAuthAgent, stateOf } from '../support/oauth/agent.js';
 import {
+  noGrants,
   SECRET,
   signingKey,
   startAuthorizationServer,
@@ -45,9 +53,7 @@ beforeAll(async () => {
       client_id: method,
       token_endpoint_auth_method: method,
       ...(method === 'private_key_jwt' ? { jwks: { keys: [publicJwk] } } : { client_secret: SECRET }),
-      grant_types: [],
-      redirect_uris: [],
-      response_types: [],
+      ...noGrants,
     })),
   });
 });
@@ -121,6 +127,42 @@ it('counts a response of another algorithm than the one asked for as no answer',
   const agent = await introspectingAgent({ signedResponseAlg: 'RS256' });
   const answer = await listTasks(agent, bearer(await serviceToken(server, agent.resource)));
   expect(answer.status).toBe(503);
+});
+
+describe('a signed response (RFC 9701)', () => {
+  /** Somebody between the agent and the authorization server. */
+  const between =
+    (change: (answer: string) => Promise<Response>): typeof fetch =>
+    async (input, init) => {
+      const response = await fetch(input, init);
+      return init?.method === 'POST' ? change(await response.text()) : response;
+    };
+
+  it.each<[string, (answer: string) => Promise<Response>]>([
+    [
+      "has somebody else's signature",
+      async (answer) => {
+        const forged = await new SignJWT(decodeJwt(answer))
+          .setProtectedHeader(decodeProtectedHeader(answer) as JWTHeaderParameters)
+          .sign(privateKey);
+        return new Response(forged, { headers: { 'content-type': 'application/token-introspection+jwt' } });
+      },
+    ],
+    ['has no signature after all', async (answer) => Response.json(decodeJwt(answer).token_introspection)],
+  ])('is no answer when it %s', async (_name, change) => {
+    const agent = await introspectingAgent({ signedResponseAlg: 'ES256', fetch: between(change) });
+    const token = await serviceToken(server, agent.resource);
+    expect((await listTasks(agent, bearer(token))).status).toBe(503);
+    expect(asked()).toBe(1);
+  });
+
+  it('is an answer as it comes', async () => {
+    const untouched = async (answer: string) =>
+      new Response(answer, { headers: { 'content-type': 'application/token-introspection+jwt' } });
+    const agent = await introspectingAgent({ signedResponseAlg: 'ES256', fetch: between(untouched) });
+    const token = await serviceToken(server, agent.resource);
+    expect((await listTasks(agent, bearer(token))).status).toBe(200);
+  });
 });
 
 it('counts an agent that may not ask as no answer, and not as a bad token', async () => {
@@ -225,15 +267,25 @@ describe('while the authorization server is down', () => {
     expect(asked()).toBe(6);
   });
 
-  it('a call that gets no answer is given up in time', async () => {
-    const agent = await introspectingAgent({ timeout: 200 });
+  it('an agent that was started meanwhile serves as soon as it is back', async () => {
+    const agent = await introspectingAgent();
     const token = await serviceToken(server, agent.resource);
-    await agent.security.warmUp();
+    server.setDown(true);
+    const answer = await listTasks(agent, bearer(token));
+    expect(answer.status).toBe(503);
+    expect(answer.headers.get('retry-after')).toBe('5');
+    server.setDown(false);
+    passTime(5);
+    expect((await listTasks(agent, bearer(token))).status).toBe(200);
+  });
+
+  it('a call that gets no answer is given up in time', async () => {
+    const agent = await introspectingAgent({ timeout: 1_000 });
+    const token = await serviceToken(server, agent.resource);
     const release = server.hold(ENDPOINT);
     expect((await listTasks(agent, bearer(token))).status).toBe(503);
     expect(asked()).toBe(1);
     release();
-    expect((await listTasks(agent, bearer(token))).status).toBe(200);
   });
 
   it('one call alone tries whether it is back', async () => {

@@ -1,6 +1,5 @@
 import {
   AgentSecurity,
-  allowAll,
   httpBearer,
   introspection,
   jwtFromIssuer,
@@ -42,11 +41,7 @@ let server: AuthorizationServer;
 let web: Configuration;
 
 beforeAll(async () => {
-  server = await startAuthorizationServer({
-    clients: [
-      { client_id: 'agent', client_secret: SECRET, grant_types: [], redirect_uris: [], response_types: [] },
-    ],
-  });
+  server = await startAuthorizationServer();
   web = await oauthClient(server, 'web');
 });
 
@@ -122,7 +117,6 @@ describe('the protected resource metadata (RFC 9728)', () => {
         });
       return new AgentSecurity(context)
         .addSecurityScheme('login', scheme(other.issuer))
-        .addSecurityScheme('open', allowAll())
         .addSecurityScheme('unused', scheme('https://unused.example'))
         .addSecurityRequirement({ login: [] });
     });

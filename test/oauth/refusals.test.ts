@@ -1,3 +1,5 @@
+import { createHash } from 'node:crypto';
+
 import {
   AgentSecurity,
   httpBearer,
@@ -43,17 +45,7 @@ const providerKey = await signingKey();
 let server: AuthorizationServer;
 
 beforeAll(async () => {
-  server = await startAuthorizationServer({
-    clients: [
-      {
-        client_id: 'agent',
-        client_secret: SECRET,
-        grant_types: [],
-        redirect_uris: [],
-        response_types: [],
-      },
-    ],
-  });
+  server = await startAuthorizationServer();
   server.publishKeys([providerKey]);
 });
 
@@ -74,7 +66,7 @@ async function jwtAgent(options: Partial<JwtFromIssuerOptions> = {}): Promise<OA
 }
 
 /** Asks the authorization server about opaque tokens. */
-async function introspectingAgent(maxAge: number): Promise<OAuthAgent> {
+async function introspectingAgent(maxAge: number, revoked?: (id: string) => boolean): Promise<OAuthAgent> {
   const agent = await startOAuthAgent((context) =>
     new AgentSecurity(context)
       .addSecurityScheme(
@@ -86,6 +78,7 @@ async function introspectingAgent(maxAge: number): Promise<OAuthAgent> {
             clientId: 'agent',
             clientAuthentication: { method: 'client_secret_basic', clientSecret: SECRET },
             cache: { maxAge },
+            revoked,
           }),
         }),
       )
@@ -320,6 +313,16 @@ describe('a token that was revoked at the authorization server (RFC 7009)', () =
     const token = await serviceToken(server, agent.resource);
     await revoke(token);
     await expectRefusal(agent, token, 'not active');
+  });
+
+  it('is refused at once by the revoked hook, which is asked by the digest of an opaque token', async () => {
+    const revokedIds = new Set<string>();
+    const agent = await introspectingAgent(30, (tokenId) => revokedIds.has(tokenId));
+    const token = await serviceToken(server, agent.resource);
+    expect((await listTasks(agent, bearer(token))).status).toBe(200);
+
+    revokedIds.add(createHash('sha256').update(token).digest('base64url'));
+    await expectRefusal(agent, token, 'The token is revoked.');
   });
 
   it('is refused at once by the revoked hook, which is asked by jti', async () => {

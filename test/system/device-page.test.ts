@@ -67,7 +67,7 @@ async function logIn(page: Page, name: string): Promise<void> {
   await page.getByText('Sign-in Success').waitFor();
 }
 
-it('a person opens the page of the device flow, confirms the code and logs in, and the device’s token is granted', async () => {
+it("a person opens the page of the device flow, confirms the code and logs in, and the device's token is granted", async () => {
   const { started, tokens } = await startDeviceFlow();
   const page = await openPage();
   await page.goto(started.verification_uri_complete ?? '', { waitUntil: 'domcontentloaded' });

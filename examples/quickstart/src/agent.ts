@@ -57,7 +57,7 @@ class WhoAmI implements AgentExecutor {
     const { taskId, contextId, userMessage } = requestContext;
     const callers = [...principalsOf(requestContext).values()];
     const names = callers
-      .map(({ subject, schemeId }) => `${subject} (by ${schemeId ?? 'nothing'})`)
+      .map(({ subject, issuer, schemeId }) => `${subject} (by ${issuer ?? schemeId ?? 'nothing'})`)
       .join(' and ');
 
     const status = (state: TaskState, text: string): TaskStatusUpdateEvent => ({

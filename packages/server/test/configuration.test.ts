@@ -93,7 +93,9 @@ describe('a scheme', () => {
     ['OpenID Connect without its URL', { type: 'openIdConnect' }],
     ['a string', 'apiKey'],
   ])('with a declaration that is %s: INVALID_SCHEME', (_what, declaration) => {
-    const security = securityOf({ bad: { ...headerScheme('x-a'), declaration } as unknown as SecurityScheme });
+    const security = securityOf({
+      bad: { ...headerScheme('x-a'), declaration } as unknown as SecurityScheme,
+    });
     const { codes, message } = diagnosis(security);
     expect(codes).toEqual(['INVALID_SCHEME']);
     expect(message).toMatch(/"bad".*declaration/);

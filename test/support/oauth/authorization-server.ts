@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import type { RequestListener } from 'node:http';
 import { TLSSocket } from 'node:tls';
 
 import { exportJWK, generateKeyPair, type JWK } from 'jose';
@@ -25,8 +26,12 @@ export const SECOND_FACTOR = 'urn:example:second-factor';
 
 const WEEK = 7 * 24 * 3600;
 
-/** A client for each way of getting tokens. */
+/** An agent that asks about tokens, and gets none itself. */
+export const noGrants = { grant_types: [], redirect_uris: [], response_types: [] };
+
+/** A client for each way of getting tokens, and an agent. */
 const clients: readonly ClientMetadata[] = [
+  { client_id: 'agent', client_secret: SECRET, ...noGrants },
   {
     client_id: 'service',
     client_secret: SECRET,
@@ -61,6 +66,8 @@ const clients: readonly ClientMetadata[] = [
 export interface AuthorizationServerOptions {
   /** Speaks https, and takes client certificates (RFC 8705). */
   readonly identity?: ServerIdentity;
+  /** Takes client certificates at addresses of their own alone (RFC 8705 §5). */
+  readonly mtlsAliases?: boolean;
   /** Further clients, such as the agents that ask for introspection. */
   readonly clients?: readonly ClientMetadata[];
   /** Asks for a nonce in DPoP proofs. */
@@ -73,10 +80,12 @@ export type AuthorizationServer = Awaited<ReturnType<typeof startAuthorizationSe
 
 /** A real authorization server, in this process. Whoever logs in is believed. */
 export async function startAuthorizationServer(options: AuthorizationServerOptions = {}) {
-  const { url: issuer, serve } = await listen(options.identity);
+  const { url: issuer, serve } = await listen(options.identity, options.mtlsAliases !== true);
+  const alias = options.mtlsAliases === true ? await listen(options.identity) : undefined;
   const resources = new Map<string, ResourceServer>();
   const shared: Shared = {
     resources,
+    aliasUrl: alias?.url,
     storage: memoryStorage(),
     cookieSecret: randomBytes(32).toString('base64url'),
     nonceSecret: randomBytes(32),
@@ -91,7 +100,7 @@ export async function startAuthorizationServer(options: AuthorizationServerOptio
   let isDown = false;
   const calls: string[] = [];
   const held = new Map<string, Promise<void>>();
-  serve((req, res) => {
+  const answer: RequestListener = (req, res) => {
     const path = new URL(req.url ?? '/', issuer).pathname;
     calls.push(path);
     if (isDown) {
@@ -101,7 +110,9 @@ export async function startAuthorizationServer(options: AuthorizationServerOptio
     void (held.get(path) ?? Promise.resolve()).then(() => {
       void current(req, res);
     });
-  });
+  };
+  serve(answer);
+  alias?.serve(answer);
 
   return {
     issuer,
@@ -154,6 +165,7 @@ export async function signingKey(): Promise<JWK> {
 /** What stays when the keys change. */
 interface Shared {
   readonly resources: ReadonlyMap<string, ResourceServer>;
+  readonly aliasUrl: string | undefined;
   readonly storage: ReturnType<typeof memoryStorage>;
   readonly cookieSecret: string;
   readonly nonceSecret: Buffer;
@@ -178,6 +190,7 @@ function configuration(
       'private_key_jwt',
       ...(options.identity === undefined ? [] : (['tls_client_auth'] as const)),
     ],
+    ...(shared.aliasUrl === undefined ? {} : { discovery: aliases(shared.aliasUrl) }),
     acrValues: [PASSWORD, SECOND_FACTOR],
     findAccount: (_context, accountId) => ({ accountId, claims: () => ({ sub: accountId }) }),
     issueRefreshToken: (_context, client) => client.grantTypeAllowed('refresh_token'),
@@ -215,6 +228,15 @@ function configuration(
         },
       },
       ...(options.identity === undefined ? {} : { mTLS }),
+    },
+  };
+}
+
+function aliases(url: string) {
+  return {
+    mtls_endpoint_aliases: {
+      token_endpoint: `${url}/token`,
+      introspection_endpoint: `${url}/token/introspection`,
     },
   };
 }

@@ -14,6 +14,7 @@ import {
   randomPKCECodeVerifier,
   randomState,
   type ClientAuth,
+  type ClientMetadata,
   type Configuration,
   type CustomFetch,
   type DPoPHandle,
@@ -30,16 +31,17 @@ type Parameters = Readonly<Record<string, string>>;
 export interface ClientOptions {
   readonly authentication?: ClientAuth;
   readonly fetch?: typeof fetch;
+  readonly metadata?: Partial<ClientMetadata>;
 }
 
 /** A client as the authorization server knows it; confidential ones with their secret, unless said otherwise. */
 export function oauthClient(
   { issuer }: { readonly issuer: string },
   clientId: string,
-  { authentication, fetch: fetchImpl = fetch }: ClientOptions = {},
+  { authentication, metadata, fetch: fetchImpl = fetch }: ClientOptions = {},
 ): Promise<Configuration> {
   const own = clientId === 'terminal' ? None() : ClientSecretBasic(SECRET);
-  return discovery(new URL(issuer), clientId, undefined, authentication ?? own, {
+  return discovery(new URL(issuer), clientId, metadata, authentication ?? own, {
     execute: [allowInsecureRequests],
     [customFetch]: fetchImpl as CustomFetch,
   });

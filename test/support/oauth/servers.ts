@@ -13,12 +13,13 @@ const servers = new Set<Server>();
  * Listens on an ephemeral port, before there is anything to serve: issuers and cards want to name the port.
  *
  * @param identity serves https with it, and asks clients for a certificate without insisting on one
+ * @param requestCert false: does not ask for one either
  */
-export async function listen(identity?: ServerIdentity) {
+export async function listen(identity?: ServerIdentity, requestCert = true) {
   const server: Server =
     identity === undefined
       ? createServer()
-      : createSecureServer({ ...identity, requestCert: true, rejectUnauthorized: false });
+      : createSecureServer({ ...identity, requestCert, rejectUnauthorized: false });
   servers.add(server);
   await once(server.listen(0, '127.0.0.1'), 'listening');
   const { port } = server.address() as AddressInfo;

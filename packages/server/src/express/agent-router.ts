@@ -1,14 +1,17 @@
 import { A2A_VERSION_HEADER, AGENT_CARD_PATH } from '@a2a-js/sdk';
 import type { A2ARequestHandler } from '@a2a-js/sdk/server';
-import { jsonRpcHandler, restHandler } from '@a2a-js/sdk/server/express';
+import { restHandler } from '@a2a-js/sdk/server/express';
 import { Router, type ErrorRequestHandler, type RequestHandler } from 'express';
 
 import type { AgentSecurity } from '../agent-security.js';
-import { httpJsonCall, jsonRpcCall, type HttpBinding } from '../http/call.js';
+import { httpJsonCall } from '../http/call.js';
 import { agentCardRoute } from './agent-card-route.js';
-import { authenticate, bodyErrorResponse, send } from './authenticate.js';
+import { authenticate } from './authenticate.js';
 import { protectedResourceRoute } from './protected-resource-route.js';
 import { contextBuilder } from './context-builder.js';
+import { bodyErrorResponse } from './gate.js';
+import { jsonRpcRoute } from './json-rpc-route.js';
+import { send } from './send.js';
 import { userBuilder } from './user-builder.js';
 
 export interface AgentRouterOptions {
@@ -51,8 +54,7 @@ export function agentRouter(options: AgentRouterOptions): Router {
     contextBuilder: contextBuilder(security),
     legacyCompat: { enabled: true },
   };
-  const gate = (binding: HttpBinding) =>
-    authenticate({ security, requestHandler, binding, ...(bodyLimit === undefined ? {} : { bodyLimit }) });
+  const gateOptions = { security, requestHandler, ...(bodyLimit === undefined ? {} : { bodyLimit }) };
 
   const router = Router();
   router.use(protectedResourceRoute(security));
@@ -60,11 +62,11 @@ export function agentRouter(options: AgentRouterOptions): Router {
     `/${AGENT_CARD_PATH}`,
     agentCardRoute({ security, requestHandler, ...(cardMaxAge === undefined ? {} : { maxAge: cardMaxAge }) }),
   );
-  router.use(jsonRpcPath, behind(gate('JSONRPC'), jsonRpcHandler(sdkOptions)), badRequestHandler('JSONRPC'));
+  router.use(jsonRpcPath, jsonRpcRoute(gateOptions));
   router.use(
     httpJsonPath,
-    behind(gate('HTTP+JSON'), restHandler(sdkOptions)),
-    badRequestHandler('HTTP+JSON'),
+    behind(authenticate({ ...gateOptions, binding: 'HTTP+JSON' }), restHandler(sdkOptions)),
+    badRequestHandler,
   );
   return router;
 }
@@ -79,17 +81,11 @@ function behind(gate: RequestHandler, handler: RequestHandler): RequestHandler {
 }
 
 /** What Express itself refuses, such as a path that cannot be decoded, in the shape of the binding. */
-function badRequestHandler(binding: HttpBinding): ErrorRequestHandler {
-  return (error: { status?: unknown }, req, res, next) => {
-    if (res.headersSent || typeof error.status !== 'number' || error.status < 400 || error.status >= 500) {
-      next(error);
-      return;
-    }
-    const version = req.get(A2A_VERSION_HEADER);
-    const call =
-      binding === 'JSONRPC'
-        ? jsonRpcCall(undefined, version)
-        : httpJsonCall(req.method, req.path, undefined, version);
-    send(res, bodyErrorResponse(call, error));
-  };
-}
+const badRequestHandler: ErrorRequestHandler = (error: { status?: unknown }, req, res, next) => {
+  if (res.headersSent || typeof error.status !== 'number' || error.status < 400 || error.status >= 500) {
+    next(error);
+    return;
+  }
+  const call = httpJsonCall(req.method, req.path, undefined, req.get(A2A_VERSION_HEADER));
+  send(res, bodyErrorResponse(call, error));
+};

@@ -1,31 +1,11 @@
-import { A2A_VERSION_HEADER } from '@a2a-js/sdk';
-import { A2A_ERROR_CODE } from '@a2a-js/sdk/errors';
-import type { A2ARequestHandler } from '@a2a-js/sdk/server';
-import type { Request, RequestHandler, Response } from 'express';
+import type { Request, RequestHandler } from 'express';
 
-import type { AgentSecurity } from '../agent-security.js';
-import { CallerUser } from '../caller.js';
-import type { Granted } from '../decision.js';
-import { httpJsonCall, jsonRpcCall, type HttpBinding, type HttpCall } from '../http/call.js';
-import { isLostInTranslation, legacyExtendedCardResponse } from '../http/legacy-extended-card.js';
-import { requestProblem } from '../http/request-problem.js';
-import { denialResponse, errorResponse, type HttpResponse } from '../http/response.js';
-import { agentCardUrl } from '../protect.js';
-import { toAuthRequest } from './auth-request.js';
-import { bodyReader, DEFAULT_BODY_LIMIT } from './body-reader.js';
-import { contextBuilder } from './context-builder.js';
+import { Granted } from '../decision.js';
+import { createGate, type GateOptions } from './gate.js';
+import { send } from './send.js';
 
-export interface AuthenticateOptions {
-  readonly security: AgentSecurity<string>;
-  /** What `security.protect()` returned. */
-  readonly requestHandler: A2ARequestHandler;
-  /** Which of the SDK's handlers comes next: `JSONRPC` for jsonRpcHandler, `HTTP+JSON` for restHandler. */
-  readonly binding: HttpBinding;
-  /** The largest body, in bytes or as `bytes` reads it (`'1mb'`). Default 100 KiB, as the SDK's. */
-  readonly bodyLimit?: number | string;
-}
-
-const VERSION_HEADER = A2A_VERSION_HEADER.toLowerCase();
+/** See {@link authenticate}. */
+export type AuthenticateOptions = GateOptions;
 
 /** On the request itself, because a WeakMap with an entry for each request is a burden on the garbage collector. */
 const grantKey = Symbol('grant');
@@ -47,88 +27,15 @@ export function grantOf(req: Request): Granted | undefined {
  * @throws {ConfigurationError} when the security is configured wrongly
  */
 export function authenticate(options: AuthenticateOptions): RequestHandler {
-  const { security, requestHandler, binding, bodyLimit = DEFAULT_BODY_LIMIT } = options;
-  security.validate();
-  const readBody = bodyReader(binding, bodyLimit);
-  const buildContext = contextBuilder(security);
-
-  async function handle(req: Request, res: Response): Promise<'go on' | HttpResponse> {
-    const provisional = await security.authenticate(toAuthRequest(req));
-    const bodyError = await readBody(req, res);
-    const versionHeader = req.headers[VERSION_HEADER] as string | undefined;
-    const body = bodyError === undefined ? (req.body as unknown) : undefined;
-    const call =
-      binding === 'JSONRPC'
-        ? jsonRpcCall(body, versionHeader)
-        : httpJsonCall(req.method, req.path, body, versionHeader);
-    const decision = security.conclude(provisional, call);
-    const card = await requestHandler.getAgentCard();
-    if (!decision.granted) {
-      return denialResponse(decision, call, {
-        denials: security.denials,
-        agentCardUrl: agentCardUrl(security, card),
-      });
-    }
-    const problem =
-      bodyError === undefined
-        ? requestProblem(
-            call,
-            { body, query: binding === 'HTTP+JSON' ? req.query : undefined },
-            versionHeader,
-            card,
-          )
-        : bodyErrorResponse(call, bodyError);
-    if (problem !== undefined) return problem;
-    (req as MaybeGranted)[grantKey] = decision;
-    if (call.operation !== 'GetExtendedAgentCard' || !isLostInTranslation(call, security.published))
-      return 'go on';
-    return (await extendedCard(req, decision, call)) ?? 'go on';
-  }
-
-  /** Undefined when there is none: the SDK then says so. */
-  async function extendedCard(
-    req: Request,
-    granted: Granted,
-    call: HttpCall,
-  ): Promise<HttpResponse | undefined> {
-    const { headers } = req;
-    const user = new CallerUser(granted);
-    const context = buildContext({ user, headers, extensions: undefined, requestedVersion: '0.3' });
-    try {
-      const card = await requestHandler.getAuthenticatedExtendedAgentCard({ tenant: '' }, context);
-      return await legacyExtendedCardResponse(call, card, security.published);
-    } catch {
-      return undefined;
-    }
-  }
-
+  const pass = createGate(options);
   return (req, res, next) => {
-    handle(req, res).then((outcome) => {
-      if (outcome === 'go on') next();
-      else send(res, outcome);
+    pass(req, res).then((outcome) => {
+      if (outcome instanceof Granted) {
+        (req as MaybeGranted)[grantKey] = outcome;
+        next();
+      } else {
+        send(res, outcome);
+      }
     }, next);
   };
-}
-
-/** Writes a response; HEAD gets the headers alone. */
-export function send(res: Response, { status, headers, body }: HttpResponse): void {
-  res.status(status);
-  for (const [name, value] of Object.entries(headers)) res.setHeader(name, value);
-  res.end(res.req.method === 'HEAD' ? undefined : body);
-}
-
-/** An error of the body parser, as 413 or another 4xx, in the shape of the binding. */
-export function bodyErrorResponse(call: HttpCall, error: unknown): HttpResponse {
-  const { status, type } = error as { status?: unknown; type?: unknown };
-  const code = typeof status === 'number' && status >= 400 && status < 500 ? status : 400;
-  const messages: Readonly<Record<number, string>> = {
-    413: 'The body is too large.',
-    415: 'The encoding of the body is not supported.',
-  };
-  return errorResponse(call, {
-    status: code,
-    statusName: code === 413 ? 'OUT_OF_RANGE' : 'INVALID_ARGUMENT',
-    jsonRpcCode: type === 'entity.parse.failed' ? A2A_ERROR_CODE.PARSE_ERROR : A2A_ERROR_CODE.INVALID_REQUEST,
-    message: messages[code] ?? 'The body cannot be read.',
-  });
 }

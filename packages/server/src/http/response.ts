@@ -109,6 +109,16 @@ function taskResponse(task: Task, call: HttpCall, headers: HttpResponse['headers
   return jsonResponse(200, call, result, headers);
 }
 
+/**
+ * The SDK's, without Connection: whether the connection stays open is not for a response to say (RFC 9110 §7.6.1), and
+ * HTTP/2 forbids the field.
+ */
+export const SSE_RESPONSE_HEADERS: HttpResponse['headers'] = Object.fromEntries(
+  Object.entries(SSE_HEADERS)
+    .map(([name, value]) => [name.toLowerCase(), value])
+    .filter(([name]) => name !== 'connection'),
+);
+
 /** One event, and the stream is over. In 0.3 only a status-update can say that it is the last (`final`). */
 function streamResponse(task: Task, call: HttpCall, headers: HttpResponse['headers']): HttpResponse {
   const { id: taskId, contextId } = task;
@@ -118,14 +128,9 @@ function streamResponse(task: Task, call: HttpCall, headers: HttpResponse['heade
       : call.binding === 'JSONRPC'
         ? { kind: 'status-update', taskId, contextId, status: legacyTask(task).status, final: true }
         : { statusUpdate: { taskId, contextId, status: legacyProtoTask(task).status, final: true } };
-  // Whether the connection stays open is not for a response to say (RFC 9110 §7.6.1), and HTTP/2 forbids the field.
-  const { Connection: _, ...streamHeaders } = SSE_HEADERS;
-  const lowerCased = Object.fromEntries(
-    Object.entries(streamHeaders).map(([name, value]) => [name.toLowerCase(), value]),
-  );
   return {
     status: 200,
-    headers: { ...lowerCased, ...headers },
+    headers: { ...SSE_RESPONSE_HEADERS, ...headers },
     body: formatSSEEvent(call.binding === 'JSONRPC' ? { jsonrpc: '2.0', id: call.id, result: event } : event),
   };
 }

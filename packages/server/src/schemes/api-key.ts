@@ -290,8 +290,9 @@ function assertPlace({ in: place, name }: ApiKeyDeclaration): void {
   const usable =
     place === 'query'
       ? typeof name === 'string' && name !== ''
-      : // Node drops a header of the name __proto__.
-        /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/.test(name) && name !== '__proto__';
+      : /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/.test(name) &&
+        // Node drops a header of this name.
+        !(place === 'header' && name === '__proto__');
   if (!usable) {
     throw configurationError(
       'INVALID_OPTION',

@@ -115,5 +115,6 @@ function bearerChallenges(denial: SchemeDenial, dpop: DpopVerifier | undefined):
     params: { ...params, error: denial.error ?? params.error, algs: dpop.algorithms.join(' ') },
     headers: nonce === undefined ? undefined : { 'dpop-nonce': nonce },
   };
-  return dpop.required ? [proven] : [bearer, proven];
+  // RFC 9449 §7.1 and §8: what is wrong with a proof is answered by the DPoP challenge alone.
+  return dpop.required || denial.error !== undefined ? [proven] : [bearer, proven];
 }

@@ -63,7 +63,7 @@ const MAX_PROOF_LENGTH = 8_192;
 export function dpop(options: DpopOptions = {}): DpopVerifier {
   const { maxAge = 60, clockTolerance = 10, algorithms = ASYMMETRIC_ALGORITHMS } = options;
   const { replayStore = memoryReplayStore(), required = false } = options;
-  if (!(maxAge > 0) || !(clockTolerance >= 0)) {
+  if (!(maxAge > 0 && clockTolerance >= 0 && Number.isFinite(maxAge + clockTolerance))) {
     throw configurationError(
       'INVALID_OPTION',
       'dpop(): maxAge and clockTolerance must be numbers of seconds.',

@@ -223,9 +223,15 @@ function onlySigned(fetchImpl: typeof fetch): typeof fetch {
 function toClientAuth(authentication: ClientAuthentication | undefined): ClientAuth {
   switch (authentication?.method) {
     case 'client_secret_basic':
-      return ClientSecretBasic(authentication.clientSecret);
-    case 'client_secret_post':
-      return ClientSecretPost(authentication.clientSecret);
+    case 'client_secret_post': {
+      const { method, clientSecret } = authentication;
+      if (typeof clientSecret !== 'string' || clientSecret === '') {
+        throw invalid(`${method} needs a clientSecret.`);
+      }
+      return method === 'client_secret_basic'
+        ? ClientSecretBasic(clientSecret)
+        : ClientSecretPost(clientSecret);
+    }
     case 'private_key_jwt':
       return PrivateKeyJwt(
         authentication.keyId === undefined

@@ -1,5 +1,5 @@
 import { createServer, type RequestListener, type Server } from 'node:http';
-import type { AddressInfo, Socket } from 'node:net';
+import type { AddressInfo } from 'node:net';
 
 import { OutboundError } from '@a2a-auth/server';
 import { afterEach, describe, expect, it, vi } from 'vitest';
@@ -7,24 +7,22 @@ import { afterEach, describe, expect, it, vi } from 'vitest';
 import { assertSecure, boundedFetch, isLoopback, isSecure } from '../../src/tokens/outbound.js';
 import { hang, network } from '../support/network.js';
 
-const open: { server: Server; sockets: Set<Socket> }[] = [];
+const servers: Server[] = [];
 
-/** A server on the loopback that answers so, and its sockets. */
-async function serve(listener: RequestListener): Promise<{ url: string; sockets: Set<Socket> }> {
+/** A server on the loopback that answers so; `closed` is when its first exchange has come to an end. */
+async function serve(listener: RequestListener): Promise<{ url: string; closed: Promise<void> }> {
   const server = createServer(listener);
-  const sockets = new Set<Socket>();
-  server.on('connection', (socket) => {
-    sockets.add(socket);
-    socket.on('close', () => sockets.delete(socket));
+  servers.push(server);
+  const closed = new Promise<void>((resolve) => {
+    server.once('request', (_req, res) => res.once('close', resolve));
   });
-  open.push({ server, sockets });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  return { url: `http://127.0.0.1:${String((server.address() as AddressInfo).port)}/`, sockets };
+  return { url: `http://127.0.0.1:${String((server.address() as AddressInfo).port)}/`, closed };
 }
 
 afterEach(async () => {
-  for (const { server, sockets } of open.splice(0)) {
-    for (const socket of sockets) socket.destroy();
+  for (const server of servers.splice(0)) {
+    server.closeAllConnections();
     await new Promise((resolve) => server.close(resolve));
   }
 });
@@ -40,11 +38,11 @@ describe('a call', () => {
     expect(await response.text()).toBe('short and stout');
   });
 
-  it.each([204, 304 - 100])('may have no body: %i', async (status) => {
+  it('may have no body', async () => {
     const { url } = await serve((_req, res) => {
-      res.writeHead(status).end();
+      res.writeHead(204).end();
     });
-    expect((await boundedFetch({})(url)).status).toBe(status);
+    expect((await boundedFetch({})(url)).status).toBe(204);
   });
 
   it('hands on what is sent, but not how redirects are treated', async () => {
@@ -66,21 +64,17 @@ describe('a call', () => {
 
 describe('a call to a server that', () => {
   it('hangs before it answers ends, and its connection too', async () => {
-    const { url, sockets } = await serve(() => undefined);
+    const { url, closed } = await serve(() => undefined);
     await expect(boundedFetch({ timeout: 50 })(url)).rejects.toThrow(OutboundError);
-    await vi.waitFor(() => {
-      expect(sockets.size).toBe(0);
-    });
+    await closed;
   });
 
   it('hangs within its body ends, and its connection too', async () => {
-    const { url, sockets } = await serve((_req, res) => {
+    const { url, closed } = await serve((_req, res) => {
       res.write('{');
     });
     await expect(boundedFetch({ timeout: 50 })(url)).rejects.toThrow(OutboundError);
-    await vi.waitFor(() => {
-      expect(sockets.size).toBe(0);
-    });
+    await closed;
   });
 
   it('sends its body for ever, byte by byte, ends', async () => {
@@ -94,7 +88,7 @@ describe('a call to a server that', () => {
   });
 
   it('sends without end ends with the 513th KiB, and its connection too', async () => {
-    const { url, sockets } = await serve((_req, res) => {
+    const { url, closed } = await serve((_req, res) => {
       const chunk = Buffer.alloc(65_536, 0x20);
       const more = () => {
         while (!res.destroyed && res.write(chunk));
@@ -103,9 +97,7 @@ describe('a call to a server that', () => {
       more();
     });
     await expect(boundedFetch({})(url)).rejects.toThrow('sent more than 524288 bytes');
-    await vi.waitFor(() => {
-      expect(sockets.size).toBe(0);
-    });
+    await closed;
   });
 
   it('promises a body that is too large is not read', async () => {
@@ -135,13 +127,11 @@ describe('a call to a server that', () => {
   });
 
   it('redirects, with a body without end, is let go', async () => {
-    const { url, sockets } = await serve((_req, res) => {
+    const { url, closed } = await serve((_req, res) => {
       res.writeHead(302, { location: '/' }).write('x');
     });
     await expect(boundedFetch({ timeout: 60_000 })(url)).rejects.toThrow('redirect');
-    await vi.waitFor(() => {
-      expect(sockets.size).toBe(0);
-    });
+    await closed;
   });
 
   it('breaks off is no answer', async () => {

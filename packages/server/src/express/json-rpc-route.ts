@@ -1,0 +1,55 @@
+import { A2A_ERROR_CODE } from '@a2a-js/sdk/errors';
+import type { RequestHandler } from 'express';
+
+import { CallerUser } from '../caller.js';
+import { Granted } from '../decision.js';
+import { jsonRpcCall } from '../http/call.js';
+import { jsonRpcEndpoint } from '../http/json-rpc-endpoint.js';
+import { errorResponse } from '../http/response.js';
+import { contextBuilder } from './context-builder.js';
+import { createGate, type GateOptions } from './gate.js';
+import { send, sendStream } from './send.js';
+
+/**
+ * JSON-RPC behind its gate in one step, to be mounted at the path of its interface. What the SDK's `jsonRpcHandler` spends on an Express router of its own, a second
+ * body parser and an ETag for each answer is more than authentication costs.
+ */
+export function jsonRpcRoute(options: Omit<GateOptions, 'binding'>): RequestHandler {
+  const pass = createGate({ ...options, binding: 'JSONRPC' });
+  const endpoint = jsonRpcEndpoint(options.requestHandler, contextBuilder(options.security));
+
+  return (req, res, next) => {
+    async function serve(): Promise<void> {
+      const outcome = await pass(req, res);
+      if (!(outcome instanceof Granted)) {
+        send(res, outcome);
+        return;
+      }
+      const { url, method, headers, body } = req as Pick<typeof req, 'url' | 'method' | 'headers'> & {
+        body: unknown;
+      };
+      if (!/^\/?(?:$|\?)/.test(url)) {
+        next();
+        return;
+      }
+      if (method !== 'POST') {
+        res.setHeader('allow', 'POST');
+        send(res, wrongMethod(headers['a2a-version']));
+        return;
+      }
+      const answer = await endpoint({ body, headers, user: new CallerUser(outcome) });
+      if (typeof answer.body === 'string') send(res, { ...answer, body: answer.body });
+      else await sendStream(res, { ...answer, body: answer.body });
+    }
+    serve().catch(next);
+  };
+}
+
+function wrongMethod(versionHeader: string | string[] | undefined) {
+  return errorResponse(jsonRpcCall(undefined, String(versionHeader ?? '')), {
+    status: 405,
+    statusName: 'UNIMPLEMENTED',
+    jsonRpcCode: A2A_ERROR_CODE.INVALID_REQUEST,
+    message: 'JSON-RPC requests are sent by POST.',
+  });
+}

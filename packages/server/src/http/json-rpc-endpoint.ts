@@ -1,0 +1,122 @@
+import { Extensions, formatSSEErrorEvent, formatSSEEvent, HTTP_EXTENSION_HEADER } from '@a2a-js/sdk';
+import { LEGACY_HTTP_EXTENSION_HEADER } from '@a2a-js/sdk/compat/v0_3';
+import { LegacyJsonRpcTransportHandler } from '@a2a-js/sdk/compat/v0_3/server';
+import {
+  JsonRpcTransportHandler,
+  type A2ARequestHandler,
+  type RequestHeaders,
+  type ServerCallContextBuilder,
+  type User,
+} from '@a2a-js/sdk/server';
+
+import { SSE_RESPONSE_HEADERS, type HttpResponse } from './response.js';
+
+/** A response whose body comes in pieces. */
+export interface HttpStream extends Omit<HttpResponse, 'body'> {
+  /** Ending it early ends the work behind it. */
+  readonly body: AsyncGenerator<string, void, undefined>;
+}
+
+/** A JSON-RPC request of a caller who was let in. */
+export interface JsonRpcRequest {
+  readonly body: unknown;
+  /** By lower-case name. */
+  readonly headers: RequestHeaders;
+  readonly user: User;
+}
+
+const extensionHeaders = {
+  '1.0': HTTP_EXTENSION_HEADER.toLowerCase(),
+  '0.3': LEGACY_HTTP_EXTENSION_HEADER.toLowerCase(),
+} as const;
+
+/**
+ * JSON-RPC over HTTP on the SDK's transport handlers, 1.0 and 0.3, for whatever brings requests: what the SDK's
+ * `jsonRpcHandler` does for Express, without Express.
+ *
+ * @param requestHandler what `AgentSecurity.protect()` returned
+ */
+export function jsonRpcEndpoint(
+  requestHandler: A2ARequestHandler,
+  buildContext: ServerCallContextBuilder,
+): (request: JsonRpcRequest) => Promise<HttpResponse | HttpStream> {
+  const handlers = {
+    '1.0': new JsonRpcTransportHandler(requestHandler),
+    '0.3': new LegacyJsonRpcTransportHandler(requestHandler),
+  };
+
+  return async ({ body, headers, user }) => {
+    // The SDK goes by the header alone: absent, or 0.3 to the letter, is the older protocol.
+    const requestedVersion = single(headers['a2a-version']) || undefined;
+    const version = (requestedVersion ?? '0.3') === '0.3' ? '0.3' : '1.0';
+    const extensionHeader = extensionHeaders[version];
+    const context = buildContext({
+      user,
+      headers,
+      extensions: Extensions.parseServiceParameter(
+        single(headers[extensionHeader]) ?? single(headers[extensionHeaders['1.0']]),
+      ),
+      ...(requestedVersion === undefined ? {} : { requestedVersion }),
+    });
+    const answer: unknown = await handlers[version].handle(body as Record<string, unknown>, context);
+    const { activatedExtensions } = context;
+    const extra = activatedExtensions === undefined ? {} : { [extensionHeader]: activatedExtensions };
+    if (!isStream(answer)) return jsonRpcResponse(answer, extra);
+
+    // The first event decides whether there is a stream at all.
+    const { id = null, method } = body as { id?: string | number | null; method?: unknown };
+    const errorOf = (error: unknown) => ({ jsonrpc: '2.0', id, error: mapError[version](error) });
+    if (version === '0.3' && method === 'tasks/resubscribe') {
+      return { status: 200, headers: { ...SSE_RESPONSE_HEADERS, ...extra }, body: eventsOf(answer, errorOf) };
+    }
+    let first: IteratorResult<unknown>;
+    try {
+      first = await answer.next();
+    } catch (error) {
+      return jsonRpcResponse(errorOf(error), extra);
+    }
+    return {
+      status: 200,
+      headers: { ...SSE_RESPONSE_HEADERS, ...extra },
+      body: eventsOf(answer, errorOf, first),
+    };
+  };
+}
+
+const mapError = {
+  '1.0': (error: unknown) => JsonRpcTransportHandler.mapToJSONRPCError(error),
+  '0.3': (error: unknown) => LegacyJsonRpcTransportHandler.mapToLegacyJSONRPCError(error),
+};
+
+async function* eventsOf(
+  stream: AsyncGenerator<unknown, void, undefined>,
+  errorOf: (error: unknown) => unknown,
+  first?: IteratorResult<unknown>,
+): AsyncGenerator<string, void, undefined> {
+  try {
+    if (first !== undefined && first.done !== true) yield formatSSEEvent(first.value);
+    for await (const event of stream) yield formatSSEEvent(event);
+  } catch (error) {
+    yield formatSSEErrorEvent(errorOf(error));
+  } finally {
+    await stream.return();
+  }
+}
+
+function jsonRpcResponse(body: unknown, extra: HttpResponse['headers']): HttpResponse {
+  return {
+    status: 200,
+    headers: { 'content-type': 'application/json', ...extra },
+    body: JSON.stringify(body),
+  };
+}
+
+function isStream(answer: unknown): answer is AsyncGenerator<unknown, void, undefined> {
+  return (
+    typeof (answer as { [Symbol.asyncIterator]?: unknown } | null)?.[Symbol.asyncIterator] === 'function'
+  );
+}
+
+function single(value: string | string[] | undefined): string | undefined {
+  return Array.isArray(value) ? value.join(', ') : value;
+}
