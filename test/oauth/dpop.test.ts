@@ -358,7 +358,6 @@ it('shows openid-client the challenges of a refusal', async () => {
   const refusal = await present(agent, token, ofThief).catch((error: unknown) => error);
   expect(refusal).toBeInstanceOf(WWWAuthenticateChallengeError);
   expect((refusal as WWWAuthenticateChallengeError).cause).toMatchObject([
-    { scheme: 'bearer' },
     { scheme: 'dpop', parameters: { error: 'invalid_dpop_proof' } },
   ]);
 });

@@ -139,7 +139,7 @@ describe('oauth2FromIssuer declares', () => {
   const deviceAuthorizationUrl = () => `${server.issuer}/device/auth`;
   const common = () => ({
     description: 'The company login.',
-    oauth2MetadataUrl: `${server.issuer}/.well-known/oauth-authorization-server`,
+    oauth2MetadataUrl: `${server.issuer}/.well-known/openid-configuration`,
   });
 
   it("each flow with the provider's endpoints, on the 1.0 card", () => {

@@ -3,6 +3,7 @@ import { ConfigurationError, type ConfigurationProblem } from './errors.js';
 import type { Policy, RegisteredScheme } from './policy.js';
 import { protectedResourceMetadataUrl } from './protected-resource.js';
 import type { StepUp } from './scheme.js';
+import { isSecure } from './secure-url.js';
 
 /** What was registered, before anything of it was checked. */
 export interface Configuration {
@@ -215,11 +216,11 @@ function stepUpProblems({ schemes, stepUp }: RegisteredRequirement): Configurati
 function resourceProblems(resource: string | undefined): ConfigurationProblem[] {
   if (resource === undefined) return [];
   const url = URL.canParse(resource) ? new URL(resource) : undefined;
-  if (url !== undefined && /^https?:$/.test(url.protocol) && url.hash === '') return [];
+  if (url !== undefined && isSecure(url) && url.hash === '') return [];
   return [
     {
       code: 'INVALID_OPTION',
-      message: `resource must be an absolute https URL without a fragment (RFC 9728 §1.2), not ${JSON.stringify(resource)}.`,
+      message: `resource must be an absolute https URL without a fragment (RFC 9728 §1.2; http for loopback addresses alone), not ${JSON.stringify(resource)}.`,
     },
   ];
 }

@@ -12,7 +12,7 @@ const oauth = (issuer: string, ...scopes: string[]): SecurityScheme =>
       verify: (token) => ({ verified: true, principal: { subject: token } }),
       authorizationServers: [issuer],
     },
-  }) as SecurityScheme;
+  });
 
 describe('the address of the metadata (RFC 9728 §3.1)', () => {
   it.each([

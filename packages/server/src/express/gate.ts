@@ -5,7 +5,7 @@ import type { Request, Response } from 'express';
 
 import type { AgentSecurity } from '../agent-security.js';
 import { CallerUser } from '../caller.js';
-import { Granted } from '../decision.js';
+import type { Granted } from '../decision.js';
 import { httpJsonCall, jsonRpcCall, type HttpBinding, type HttpCall } from '../http/call.js';
 import { isLostInTranslation, legacyExtendedCardResponse } from '../http/legacy-extended-card.js';
 import { requestProblem } from '../http/request-problem.js';

@@ -2,9 +2,9 @@ import type { ServerMetadata } from 'openid-client';
 
 import { configurationError } from '../errors.js';
 import type { SecurityScheme } from '../scheme.js';
-import { discoverIssuer } from '../tokens/discovery.js';
+import { discoverIssuer, type DiscoveredIssuer } from '../tokens/discovery.js';
 import type { DpopVerifier } from '../tokens/dpop.js';
-import { jwtFromIssuer, type JwtFromIssuerOptions } from '../tokens/jwt-from-issuer.js';
+import { jwtFromIssuer, type JwtFromIssuerOptions, type TrustedIssuer } from '../tokens/jwt-from-issuer.js';
 import { OutboundError } from '../tokens/outbound.js';
 import type { TokenVerifier } from '../tokens/token-verifier.js';
 import { oauth2AuthorizationCode, oauth2ClientCredentials, oauth2DeviceCode } from './oauth2.js';
@@ -16,17 +16,20 @@ export interface OAuth2FromIssuerOptions<Flow extends OAuth2Flow> extends Omit<
   JwtFromIssuerOptions,
   'issuer' | 'audience' | 'accept'
 > {
-  /** The issuer's URL, exactly as in its metadata. */
-  readonly issuer: string;
+  /** The issuer's URL, exactly as in its metadata; or a preset such as `keycloak()`. */
+  readonly issuer: string | TrustedIssuer;
   /** The flows to declare; a provider that does not offer one of them is an error. */
   readonly flows: readonly Flow[];
   /** The scopes that requirements may ask for, each with its description. */
   readonly scopes: Readonly<Record<string, string>>;
-  /** The `aud` that tokens must have. */
-  readonly audience: string | readonly string[];
+  /** The `aud` that tokens must have. Not needed where the preset has it, or a `verifier` is given. */
+  readonly audience?: string | readonly string[];
   /** Published. */
   readonly description?: string;
-  /** How tokens are proven. Default: as JWTs of this issuer, `jwtFromIssuer` with the options given here. */
+  /**
+   * How tokens are proven, where that is not as JWTs of this issuer. Everything that says how a JWT is proven (`audience`,
+   * `anyJwt`, `cache`, `revoked` and so on) then belongs to it.
+   */
   readonly verifier?: TokenVerifier;
   /** Accepts tokens that are bound to a key, with their DPoP proofs; see `dpop()`. */
   readonly dpop?: DpopVerifier;
@@ -51,14 +54,14 @@ const grantTypes: Readonly<Record<OAuth2Flow, string>> = {
 export async function oauth2FromIssuer<const Flow extends OAuth2Flow>(
   options: OAuth2FromIssuerOptions<Flow>,
 ): Promise<Readonly<Record<Flow, SecurityScheme<string>>>> {
-  const { issuer, flows, scopes, description, dpop } = options;
+  const { flows, scopes, description, dpop } = options;
   const verifier = options.verifier ?? jwtFromIssuer(options);
-  const metadata = await metadataOf(options);
+  const { metadata, foundAt } = await metadataOf(options);
   const common = {
     tokenUrl: endpoint(metadata, 'token_endpoint', flows[0] ?? 'any'),
     scopes,
     verifier,
-    oauth2MetadataUrl: metadataUrl(issuer),
+    oauth2MetadataUrl: foundAt,
     ...(description === undefined ? {} : { description }),
     ...(dpop === undefined ? {} : { dpop }),
   };
@@ -82,9 +85,9 @@ export async function oauth2FromIssuer<const Flow extends OAuth2Flow>(
   return Object.fromEntries(schemes) as unknown as Readonly<Record<Flow, SecurityScheme<string>>>;
 }
 
-async function metadataOf({ issuer, keys }: OAuth2FromIssuerOptions<OAuth2Flow>): Promise<ServerMetadata> {
+async function metadataOf({ issuer, keys }: OAuth2FromIssuerOptions<OAuth2Flow>): Promise<DiscoveredIssuer> {
   try {
-    return (await discoverIssuer(issuer, keys)).serverMetadata();
+    return await discoverIssuer(typeof issuer === 'string' ? issuer : issuer.issuer, keys);
   } catch (error) {
     if (error instanceof OutboundError) throw invalid(error.message);
     throw error;
@@ -113,12 +116,6 @@ function endpoint(metadata: ServerMetadata, name: string, flow: string): string 
   const url = metadata[name];
   if (typeof url === 'string') return url;
   throw invalid(`${metadata.issuer} has no ${name}, which the flow ${flow} needs.`);
-}
-
-/** RFC 8414 §3.1. */
-function metadataUrl(issuer: string): string {
-  const { origin, pathname } = new URL(issuer);
-  return `${origin}/.well-known/oauth-authorization-server${pathname === '/' ? '' : pathname}`;
 }
 
 function invalid(message: string): Error {

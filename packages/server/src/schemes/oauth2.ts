@@ -83,7 +83,8 @@ function oauth2Scheme(
   assertVerifier(name, verifier);
   const urls = { ...flow, oauth2MetadataUrl } as Readonly<Record<string, unknown>>;
   for (const [option, url] of Object.entries(urls)) {
-    if (option.endsWith('Url') && url !== undefined) assertUrl(name, option, url);
+    const isLeftOut = url === undefined && ['refreshUrl', 'oauth2MetadataUrl'].includes(option);
+    if (option.endsWith('Url') && !isLeftOut) assertUrl(name, option, url);
   }
   if (
     typeof scopes !== 'object' ||

@@ -1,4 +1,5 @@
 import { configurationError, VerifierUnavailable } from '../errors.js';
+import { reasonOf } from './outbound.js';
 
 export interface CircuitOptions {
   /** Failures in a row after which the provider is left alone. Default 5. */
@@ -61,13 +62,10 @@ export function circuit<Argument, Result>(
       if (isTrial || failedInARow === failures) {
         openUntil = Date.now() + pause * 1000 * 2 ** Math.min(3, failedTrials);
       }
-      throw new VerifierUnavailable(
-        `${what} failed: ${error instanceof Error ? error.message : String(error)}`,
-        {
-          retryAfter: Math.max(1, Math.ceil(pause)),
-          cause: error,
-        },
-      );
+      throw new VerifierUnavailable(`${what} failed: ${reasonOf(error)}`, {
+        retryAfter: Math.max(1, Math.ceil(pause)),
+        cause: error,
+      });
     } finally {
       underWay -= 1;
     }

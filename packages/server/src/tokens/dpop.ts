@@ -22,6 +22,8 @@ export interface DpopOptions {
    * Asks clients to put a nonce of ours into each proof (RFC 9449 §8), so that proofs cannot be made ahead. The nonces
    * are made from the secret and the time, so that all processes with the secret accept them; `true` makes a secret for
    * this process. Default: no nonces.
+   *
+   * Clients that look for a nonce in HTTP 401 alone need `denials: { messages: 'http' }`.
    */
   readonly nonce?: true | { readonly secret: string | Uint8Array };
 }

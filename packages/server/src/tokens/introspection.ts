@@ -28,7 +28,8 @@ import {
   verificationOf,
   type ScopesMapper,
 } from './jwt-claims.js';
-import { boundedFetch, isSecure, OutboundError, type OutboundOptions } from './outbound.js';
+import { isSecure } from '../secure-url.js';
+import { boundedFetch, OutboundError, type OutboundOptions } from './outbound.js';
 import { Refreshable } from './refreshable.js';
 import { rememberTokens, type TokenMemoryOptions } from './token-memory.js';
 import type { TokenVerifier } from './token-verifier.js';
@@ -181,9 +182,7 @@ async function introspectionClient(
   const { issuer, endpoint, clientId, signedResponseAlg } = options;
   // The keys that responses are signed with are in the metadata.
   const isDiscovered = endpoint === undefined || signedResponseAlg !== undefined;
-  const server: ServerMetadata = isDiscovered
-    ? (await discoverIssuer(issuer, options)).serverMetadata()
-    : { issuer };
+  const server: ServerMetadata = isDiscovered ? (await discoverIssuer(issuer, options)).metadata : { issuer };
   const configuration = new Configuration(
     { ...server, ...(endpoint === undefined ? {} : { introspection_endpoint: endpoint }) },
     clientId,

@@ -184,7 +184,7 @@ function claimsProblem(issuer: Issuer, claims: JWTPayload, typ: string | undefin
   if (accept === 'id_token') return idTokenProblem(claims, audience);
   if (isIdToken(claims, typ)) return 'it is an ID token, which is no access token';
   if (anyJwt && mediaType(typ) !== 'at+jwt' && !looksLikeAccessToken(claims)) {
-    return 'nothing in it shows that it is an access token';
+    return 'nothing in it, such as a scope or a role, shows that it is an access token';
   }
   return undefined;
 }

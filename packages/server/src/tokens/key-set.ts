@@ -52,7 +52,7 @@ export function remoteKeySet(issuer: string, jwksUri: string | undefined, option
     ...durations,
     what: `The metadata of ${issuer}`,
     maxAge: METADATA_MAX_AGE_MS,
-    load: async () => (await discoverIssuer(issuer, options)).serverMetadata().jwks_uri,
+    load: async () => (await discoverIssuer(issuer, options)).metadata.jwks_uri,
   });
 
   async function load(): Promise<JWTVerifyGetKey> {

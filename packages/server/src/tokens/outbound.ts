@@ -1,6 +1,5 @@
-import { isIPv4 } from 'node:net';
-
 import { configurationError } from '../errors.js';
+import { isSecure } from '../secure-url.js';
 
 /** How this library calls providers. */
 export interface OutboundOptions {
@@ -50,12 +49,7 @@ export function boundedFetch({ timeout = 5_000, fetch: fetchImpl = fetch }: Outb
       return await Promise.race([exchange(), rejectionBy(signal)]);
     } catch (error) {
       if (error instanceof OutboundError) throw error;
-      throw new OutboundError(
-        `${url.origin} did not answer: ${error instanceof Error ? error.message : String(error)}`,
-        {
-          cause: error,
-        },
-      );
+      throw new OutboundError(`${url.origin} did not answer: ${reasonOf(error)}`, { cause: error });
     }
   };
 }
@@ -75,18 +69,6 @@ export function reasonOf(error: unknown): string {
 export function assertSecure(url: URL): void {
   if (isSecure(url)) return;
   throw new OutboundError(`${url.origin} is not https, which is needed for all but loopback addresses.`);
-}
-
-/** Whether a call to this URL can be neither read nor changed on its way. */
-export function isSecure(url: URL): boolean {
-  return url.protocol === 'https:' || (url.protocol === 'http:' && isLoopback(url.hostname));
-}
-
-/** Whether plain http to this host never leaves the machine. */
-export function isLoopback(hostname: string): boolean {
-  return (
-    hostname === 'localhost' || hostname === '[::1]' || (isIPv4(hostname) && hostname.startsWith('127.'))
-  );
 }
 
 function rejectionBy(signal: AbortSignal): Promise<never> {

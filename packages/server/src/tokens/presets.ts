@@ -54,7 +54,8 @@ export function okta({
 }
 
 /**
- * Google, whose access tokens are opaque and for Google alone: its ID tokens are accepted, for this client.
+ * Google, whose access tokens are opaque and for Google alone: its ID tokens are accepted, for this client. Those of
+ * service accounts and of Android apps name another client as `azp`, which then has to be in the list as well.
  *
  * @param clientId such as `1234-abcd.apps.googleusercontent.com`; several are alternatives
  */

@@ -235,14 +235,18 @@ describe('the challenge', () => {
   });
 
   it('for DPoP stands beside the bearer one, with the algorithms (RFC 9449 §7.1)', () => {
-    const both = challenges(
-      { reason: 'invalid', error: 'invalid_dpop_proof' },
-      { dpop: dpop({ algorithms: ['ES256', 'EdDSA'] }) },
-    );
+    const both = challenges({ reason: 'invalid' }, { dpop: dpop({ algorithms: ['ES256', 'EdDSA'] }) });
     expect(both.map(renderChallenge)).toEqual([
       'Bearer realm="a2a", error="invalid_token"',
-      'DPoP realm="a2a", error="invalid_dpop_proof", algs="ES256 EdDSA"',
+      'DPoP realm="a2a", error="invalid_token", algs="ES256 EdDSA"',
     ]);
+  });
+
+  it('for DPoP says what was wrong with the proof', () => {
+    const about = { reason: 'invalid', error: 'invalid_dpop_proof' } as const;
+    expect(challenges(about, { dpop: dpop({ algorithms: ['ES256'] }) }).map(renderChallenge)).toContain(
+      'DPoP realm="a2a", error="invalid_dpop_proof", algs="ES256"',
+    );
   });
 
   it('for DPoP stands alone where that is required', () => {
@@ -253,8 +257,10 @@ describe('the challenge', () => {
 
   it('for DPoP brings a nonce where those are asked for (RFC 9449 §8)', () => {
     const nonces = dpop({ nonce: true });
-    const [bearer, proven] = challenges({ error: 'use_dpop_nonce' }, { dpop: nonces });
+    const [bearer, offered] = challenges({}, { dpop: nonces });
     expect(bearer?.headers).toBeUndefined();
+    expect(offered?.headers).toEqual({ 'dpop-nonce': nonces.freshNonce() });
+    const proven = challenges({ error: 'use_dpop_nonce' }, { dpop: nonces }).at(-1);
     expect(proven).toMatchObject({
       params: { error: 'use_dpop_nonce' },
       headers: { 'dpop-nonce': nonces.freshNonce() },
@@ -321,7 +327,7 @@ describe('warming up', () => {
     const warmUp = vi.fn(() => Promise.resolve());
     await scheme({ ...says(good()), warmUp }).warmUp?.();
     expect(warmUp).toHaveBeenCalledOnce();
-    expect(scheme(says(good())).warmUp).toBeUndefined();
+    expect(scheme(says(good()))).not.toHaveProperty('warmUp');
   });
 
   it('of an agent is that of its schemes, and fails with them', async () => {

@@ -11,14 +11,15 @@ const RFC_8414_URL = `${ISSUER}/.well-known/oauth-authorization-server`;
 describe('the metadata of an issuer', () => {
   it('is where OpenID Connect has it', async () => {
     const net = network({ [METADATA_URL]: metadataOf(ISSUER, { extra: 'kept' }) });
-    const configuration = await discoverIssuer(ISSUER, net);
-    expect(configuration.serverMetadata()).toMatchObject({ issuer: ISSUER, extra: 'kept' });
+    const discovered = await discoverIssuer(ISSUER, net);
+    expect(discovered.metadata).toMatchObject({ issuer: ISSUER, extra: 'kept' });
     expect(net.calls.map(({ url, method }) => `${method} ${url}`)).toEqual([`GET ${METADATA_URL}`]);
   });
 
   it('else is where RFC 8414 has it', async () => {
     const net = network({ [RFC_8414_URL]: metadataOf(ISSUER) });
-    expect((await discoverIssuer(ISSUER, net)).serverMetadata().issuer).toBe(ISSUER);
+    const discovered = await discoverIssuer(ISSUER, net);
+    expect(discovered).toMatchObject({ metadata: { issuer: ISSUER }, foundAt: RFC_8414_URL });
     expect(net.calls.map(({ url }) => url)).toEqual([METADATA_URL, RFC_8414_URL]);
   });
 
@@ -30,7 +31,7 @@ describe('the metadata of an issuer', () => {
     ['http://localhost:8080/realms/a', 'http://localhost:8080/realms/a/.well-known/openid-configuration'],
   ])('of %s is at %s', async (issuer, url) => {
     const net = network({ [url]: metadataOf(issuer) });
-    expect((await discoverIssuer(issuer, net)).serverMetadata().issuer).toBe(issuer);
+    expect((await discoverIssuer(issuer, net)).metadata.issuer).toBe(issuer);
   });
 
   it.each<[string, unknown]>([
@@ -65,7 +66,7 @@ describe('the metadata of an issuer', () => {
       [METADATA_URL]: metadataOf('https://evil.example'),
       [RFC_8414_URL]: metadataOf(ISSUER),
     });
-    expect((await discoverIssuer(ISSUER, net)).serverMetadata().issuer).toBe(ISSUER);
+    expect((await discoverIssuer(ISSUER, net)).metadata.issuer).toBe(ISSUER);
   });
 
   it('that cannot be had says why, for both places', async () => {

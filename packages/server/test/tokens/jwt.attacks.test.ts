@@ -12,8 +12,7 @@ const ecKey = signingKey('k', 'ES256');
 const edKey = signingKey('k', 'EdDSA');
 const context = { schemeId: 'it', request: authRequest(), resource: undefined };
 
-const verifierOf = (options: Partial<JwtOptions>) =>
-  jwt({ issuer: ISSUER, audience: AUDIENCE, ...options } as JwtOptions);
+const verifierOf = (options: Partial<JwtOptions>) => jwt({ issuer: ISSUER, audience: AUDIENCE, ...options });
 const accepted = expect.objectContaining({ verified: true }) as Verification;
 const refusedAs = (reason: string) => expect.objectContaining({ verified: false, reason }) as Verification;
 const invalid = refusedAs('invalid');
@@ -85,7 +84,7 @@ describe.each(kinds)('a signature by %s', (_alg, options, make) => {
     const last = alphabet.indexOf(good.slice(-1));
     const signature = partsOf(good)[2];
     const bytes = Buffer.from(signature, 'base64url');
-    const spellings = [...alphabet]
+    const spellings = Array.from(alphabet)
       .filter((_, index) => index !== last)
       .map((letter) => good.slice(0, -1) + letter)
       .filter((spelling) => Buffer.from(partsOf(spelling)[2], 'base64url').equals(bytes));
