@@ -229,18 +229,17 @@ function isPromise<T>(value: T | Promise<T>): value is Promise<T> {
 }
 
 /** @throws {VerifierUnavailable} when the promise does not settle in time */
-async function within<T>(milliseconds: number, promise: Promise<T>): Promise<T> {
-  let timer: NodeJS.Timeout | undefined;
-  const timeout = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => {
+function within<T>(milliseconds: number, promise: Promise<T>): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(() => {
       reject(new VerifierUnavailable(`The verifier did not answer within ${String(milliseconds)} ms.`));
     }, milliseconds);
+    const stop = () => {
+      clearTimeout(timer);
+    };
+    promise.then(resolve, reject);
+    promise.then(stop, stop);
   });
-  try {
-    return await Promise.race([promise, timeout]);
-  } finally {
-    clearTimeout(timer);
-  }
 }
 
 /** For the audit event. */

@@ -57,17 +57,18 @@ export function agentRouter(options: AgentRouterOptions): Router {
   const gateOptions = { security, requestHandler, ...(bodyLimit === undefined ? {} : { bodyLimit }) };
 
   const router = Router();
-  router.use(protectedResourceRoute(security));
-  router.use(
-    `/${AGENT_CARD_PATH}`,
-    agentCardRoute({ security, requestHandler, ...(cardMaxAge === undefined ? {} : { maxAge: cardMaxAge }) }),
-  );
+  // First, because it is what most calls are for, and a router asks one route after the other.
   router.use(jsonRpcPath, jsonRpcRoute(gateOptions));
   router.use(
     httpJsonPath,
     behind(authenticate({ ...gateOptions, binding: 'HTTP+JSON' }), restHandler(sdkOptions)),
     badRequestHandler,
   );
+  router.use(
+    `/${AGENT_CARD_PATH}`,
+    agentCardRoute({ security, requestHandler, ...(cardMaxAge === undefined ? {} : { maxAge: cardMaxAge }) }),
+  );
+  router.use(protectedResourceRoute(security));
   return router;
 }
 

@@ -1,4 +1,5 @@
 import { once } from 'node:events';
+import type { OutgoingHttpHeaders } from 'node:http';
 
 import type { Response } from 'express';
 
@@ -7,9 +8,9 @@ import type { HttpResponse } from '../http/response.js';
 
 /** Writes a response; HEAD gets the headers alone. */
 export function send(res: Response, { status, headers, body }: HttpResponse): void {
-  res.status(status);
-  for (const [name, value] of Object.entries(headers)) res.setHeader(name, value);
-  res.end(res.req.method === 'HEAD' ? undefined : body);
+  res.writeHead(status, { ...headers, 'content-length': Buffer.byteLength(body) } as OutgoingHttpHeaders);
+  // Node leaves the body of an answer to HEAD out by itself.
+  res.end(body);
 }
 
 /** Writes a stream piece by piece, as fast as the caller reads; the work behind it ends when the caller leaves. */
@@ -19,7 +20,7 @@ export async function sendStream(res: Response, { status, headers, body }: HttpS
     gone.abort();
     void body.return();
   });
-  res.writeHead(status, { ...headers } as Record<string, string | string[]>);
+  res.writeHead(status, { ...headers } as OutgoingHttpHeaders);
   res.flushHeaders();
   for await (const piece of body) {
     if (gone.signal.aborted) return;

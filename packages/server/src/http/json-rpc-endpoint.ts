@@ -47,7 +47,8 @@ export function jsonRpcEndpoint(
 
   return async ({ body, headers, user }) => {
     // The SDK goes by the header alone: absent, or 0.3 to the letter, is the older protocol.
-    const requestedVersion = single(headers['a2a-version']) || undefined;
+    const versionHeader = single(headers['a2a-version']);
+    const requestedVersion = versionHeader === '' ? undefined : versionHeader;
     const version = (requestedVersion ?? '0.3') === '0.3' ? '0.3' : '1.0';
     const extensionHeader = extensionHeaders[version];
     const context = buildContext({

@@ -114,8 +114,8 @@ function taskResponse(task: Task, call: HttpCall, headers: HttpResponse['headers
  * HTTP/2 forbids the field.
  */
 export const SSE_RESPONSE_HEADERS: HttpResponse['headers'] = Object.fromEntries(
-  Object.entries(SSE_HEADERS)
-    .map(([name, value]) => [name.toLowerCase(), value])
+  Object.entries<string>(SSE_HEADERS)
+    .map(([name, value]) => [name.toLowerCase(), value] as const)
     .filter(([name]) => name !== 'connection'),
 );
 

@@ -133,7 +133,7 @@ describe('oauth2FromIssuer()', () => {
     const schemes = await fromIssuer(full, { description: 'Ours' });
     expect(schemes.authorizationCode.declaration).toMatchObject({
       description: 'Ours',
-      oauth2MetadataUrl: `${ISSUER}/.well-known/oauth-authorization-server`,
+      oauth2MetadataUrl: `${ISSUER}/.well-known/openid-configuration`,
       flow: { authorizationUrl: `${ISSUER}/authorize`, tokenUrl: `${ISSUER}/token`, pkceRequired: true },
     });
     expect(schemes.deviceCode.declaration).toMatchObject({

@@ -163,6 +163,14 @@ describe('a fetch that was given', () => {
     );
   });
 
+  it('is told that the body of a redirect is not wanted', async () => {
+    const cancel = vi.fn();
+    const redirect = async () =>
+      new Response(new ReadableStream({ cancel }), { status: 302, headers: { location: '/' } });
+    await expect(boundedFetch({ fetch: redirect })('https://issuer.example/')).rejects.toThrow('redirect');
+    expect(cancel).toHaveBeenCalledOnce();
+  });
+
   it('is told when the time is over', async () => {
     const net = network({ 'https://issuer.example/': hang });
     await expect(boundedFetch({ timeout: 20, fetch: net.fetch })('https://issuer.example/')).rejects.toThrow(
