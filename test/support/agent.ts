@@ -62,7 +62,7 @@ export function textOf(message: Message | undefined): string {
 }
 
 /** Counts what was stored. */
-export class CountingTaskStore extends InMemoryTaskStore {
+class CountingTaskStore extends InMemoryTaskStore {
   saved = 0;
 
   override async save(task: Task, context: ServerCallContext): Promise<void> {
@@ -75,7 +75,7 @@ export class CountingTaskStore extends InMemoryTaskStore {
  * Answers every message with a task. A message that says "hold" is worked on until the task is canceled; every other
  * one is completed at once.
  */
-export class TestExecutor implements AgentExecutor {
+class TestExecutor implements AgentExecutor {
   /** The contexts of all executions, in order. */
   readonly calls: RequestContext[] = [];
   readonly #held = new Map<string, () => void>();

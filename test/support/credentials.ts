@@ -11,9 +11,9 @@ import {
 /** The headers that a caller sends. */
 export type Headers = Readonly<Record<string, string>>;
 
-export const partnerKey = 'partner-0123456789';
-export const otherPartnerKey = 'other-partner-0123456789';
-export const tenantKey = 'tenant-0123456789';
+const partnerKey = 'partner-0123456789';
+const otherPartnerKey = 'other-partner-0123456789';
+const tenantKey = 'tenant-0123456789';
 
 const partner = { 'X-API-Key': partnerKey };
 const tenant = { 'X-Tenant-Key': tenantKey };

@@ -201,6 +201,42 @@ describe('a fetch that was given', () => {
   });
 });
 
+describe('a call that is over', () => {
+  it('leaves no timer that keeps the process alive', async () => {
+    const timers = () => process.getActiveResourcesInfo().filter((kind) => kind === 'Timeout').length;
+    const before = timers();
+    await boundedFetch({ timeout: 60_000, fetch: async () => Response.json({}) })('https://issuer.example/');
+    expect(timers()).toBe(before);
+  });
+
+  it('is no unhandled rejection when its time runs out later', async () => {
+    const unhandled = vi.fn();
+    process.on('unhandledRejection', unhandled);
+    const caller = new AbortController();
+    const given = async () => Response.json({});
+    await boundedFetch({ fetch: given })('https://issuer.example/', { signal: caller.signal });
+    caller.abort();
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(unhandled).not.toHaveBeenCalled();
+    process.off('unhandledRejection', unhandled);
+  });
+
+  it('is no unhandled rejection when a deaf fetch fails after its time', async () => {
+    const unhandled = vi.fn();
+    process.on('unhandledRejection', unhandled);
+    let fail = (_error: Error): void => undefined;
+    const deaf = () =>
+      new Promise<Response>((_, reject) => {
+        fail = reject;
+      });
+    await expect(boundedFetch({ timeout: 10, fetch: deaf })('https://issuer.example/')).rejects.toThrow();
+    fail(new Error('too late'));
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(unhandled).not.toHaveBeenCalled();
+    process.off('unhandledRejection', unhandled);
+  });
+});
+
 describe('plain http', () => {
   it.each([
     'http://localhost/',
