@@ -7,6 +7,7 @@ import type { Verification } from '../scheme.js';
 import {
   isIdToken,
   isSecurityEvent,
+  mediaType,
   refusalOf,
   refused,
   signedPart,
@@ -60,7 +61,7 @@ const RSA_ALGORITHMS = ['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512'];
  *
  * A token is accepted with an allowed algorithm, a good signature, an exact issuer, our audience, a subject, and an
  * expiry that is not over. Keys are never taken from the token (`jwk`, `jku`, `x5u` are ignored), unknown `crit`
- * headers are refused (RFC 7515 §4.1.11), and so are ID tokens (RFC 8725 §3.11).
+ * headers are refused (RFC 7515 §4.1.11), and so are ID tokens and other kinds of JWT (RFC 8725 §3.11).
  *
  * @throws {ConfigurationError} `INVALID_OPTION` when an option is missing or too weak
  */
@@ -84,8 +85,11 @@ export function jwt(options: JwtOptions): TokenVerifier {
         clockTolerance,
         requiredClaims: [...new Set(['iss', 'aud', 'exp', 'sub', ...requiredClaims])],
       });
-      if (isIdToken(payload, protectedHeader.typ))
-        return refused('it is an ID token, which is no access token');
+      const { typ } = protectedHeader;
+      // RFC 8725 §3.11: each kind of JWT that has a `typ` of its own has it to be told apart.
+      if (mediaType(typ)?.endsWith('+jwt') === true && mediaType(typ) !== 'at+jwt')
+        return refused(`its "typ" is ${String(typ)}, which is no access token's`);
+      if (isIdToken(payload, typ)) return refused('it is an ID token, which is no access token');
       if (isSecurityEvent(payload)) return refused('it is a security event token, which is no access token');
       return verificationOf(payload, { clockTolerance });
     } catch (error) {

@@ -1,3 +1,4 @@
+import { configurationError } from '../errors.js';
 import type { TrustedIssuer } from './jwt-from-issuer.js';
 import { scopesOf } from './jwt-claims.js';
 
@@ -27,9 +28,16 @@ export function auth0({ domain }: { readonly domain: string }): TrustedIssuer {
  * Microsoft Entra ID, tokens of version 2.0 of a single tenant: delegated permissions (`scp`) and app roles (`roles`)
  * count as scopes.
  *
- * @param tenantId the directory's id, a GUID; `common` and `organizations` stand for no issuer
+ * @param tenantId the directory's id, a GUID
+ * @throws {ConfigurationError} `INVALID_OPTION` for `common`, `organizations` and `consumers`, which stand for no issuer
  */
 export function entraId({ tenantId }: { readonly tenantId: string }): TrustedIssuer {
+  if (['common', 'organizations', 'consumers'].includes(tenantId)) {
+    throw configurationError(
+      'INVALID_OPTION',
+      `entraId(): "${tenantId}" stands for no single tenant, so its tokens have other issuers. Give the id of each tenant you trust.`,
+    );
+  }
   return {
     issuer: `https://login.microsoftonline.com/${encodeURIComponent(tenantId)}/v2.0`,
     anyJwt: true,

@@ -723,6 +723,7 @@ describe('ten thousand bad tokens', () => {
     }
     // All the tokens together have 80 MB.
     expect(heapAfterCollection() - before).toBeLessThan(10_000_000);
+    expect(await verifier.verify(ecKey.token(), context)).toEqual(accepted);
   });
 
   it('do not displace a good one, nor a key', async () => {

@@ -217,6 +217,19 @@ describe('a token for somebody else', () => {
   });
 });
 
+describe('the kind of a token', () => {
+  it.each(['logout+jwt', 'dpop+jwt', 'token-introspection+jwt', 'secevent+jwt', 'application/logout+jwt'])(
+    'that is %s is refused',
+    async (typ) => {
+      expect(await verify(token({}, { typ }))).toEqual(refusedAs('invalid'));
+    },
+  );
+
+  it.each(['JWT', 'at+jwt', 'application/at+jwt', 'custom'])('that is %s is accepted', async (typ) => {
+    expect(await verify(token({}, { typ }))).toEqual(accepted);
+  });
+});
+
 describe('the time of a token', () => {
   const seconds = NOW.getTime() / 1000;
 
