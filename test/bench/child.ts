@@ -1,4 +1,4 @@
-import { fork, type ChildProcess } from 'node:child_process';
+import { fork, type ChildProcess, type Serializable } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 
@@ -30,7 +30,7 @@ export class Child {
     }
   }
 
-  ask<T>(question: string): Promise<T> {
+  ask<T>(question: Serializable): Promise<T> {
     const answer = this.message<T>();
     this.#process.send(question);
     return answer;

@@ -1,13 +1,26 @@
+import { randomBytes } from 'node:crypto';
+
 import { createApiKey } from '@a2a-auth/server';
 
 import { Child } from './child.js';
 import { load } from './load.js';
-import { API_KEY_HEADER, type Effort, type ServerSettings } from './settings.js';
+import {
+  ALGORITHM,
+  ALGORITHMS,
+  API_KEY_HEADER,
+  type Algorithm,
+  type Effort,
+  type GivenSettings,
+  type IntrospectionSettings,
+  type IssuerSettings,
+  type PublishedKeys,
+} from './settings.js';
 import { rotated } from './statistics.js';
-import { createTokenIssuer } from './tokens.js';
+import { bearers, createTokenIssuer, type TokenIssuer } from './tokens.js';
 
-/** How many callers come again and again in the variant with tokens seen before. */
+/** How many callers come again and again in the variants with tokens seen before. */
 const KNOWN_CALLERS = 100;
+const MANY_CLIENTS = 1_000;
 
 export type HttpVariant =
   | 'no auth'
@@ -16,7 +29,11 @@ export type HttpVariant =
   | 'JWT never seen'
   | 'bare jose'
   | 'express-oauth2-jwt-bearer'
-  | 'passport-jwt';
+  | 'passport-jwt'
+  | `JWT never seen, JWKS, ${Algorithm}`
+  | `bare jose, JWKS, ${Algorithm}`
+  | '1,000 clients with a JWT each'
+  | 'opaque token seen before';
 
 export interface HttpMeasurement {
   /** Round by round. */
@@ -25,54 +42,116 @@ export interface HttpMeasurement {
   readonly cpu: number[];
 }
 
+interface Door {
+  readonly variant: HttpVariant;
+  readonly file: string;
+  readonly settings?: GivenSettings | IssuerSettings | IntrospectionSettings;
+  readonly headers: () => Record<string, string>;
+}
+
 /**
  * The same agent behind different doors, each in a process of its own that lives through all rounds. The load comes
  * from this process.
  */
 export async function measureHttp(effort: Effort): Promise<ReadonlyMap<HttpVariant, HttpMeasurement>> {
-  const issuer = createTokenIssuer();
-  const settings: ServerSettings = { apiKey: createApiKey('bench'), publicKey: issuer.publicKey };
-
-  // Every server sees each of these once; that another one has seen it before makes no difference to it.
-  const unseen = issuer.issue(effort.warmUpRequests + effort.rounds * effort.requests);
-  const seen = issuer.issue(KNOWN_CALLERS);
-
-  const bearer = (tokens: readonly string[]) => {
-    let next = 0;
-    return () => ({ authorization: `Bearer ${tokens[next++ % tokens.length] ?? ''}` });
-  };
-  const servers: Record<HttpVariant, { file: string; headers: () => Record<string, string> }> = {
-    'no auth': { file: 'no-auth', headers: () => ({}) },
-    'API key': { file: 'a2a-auth', headers: () => ({ [API_KEY_HEADER]: settings.apiKey }) },
-    'JWT seen before': { file: 'a2a-auth', headers: bearer(seen) },
-    'JWT never seen': { file: 'a2a-auth', headers: bearer(unseen) },
-    'bare jose': { file: 'jose', headers: bearer(unseen) },
-    'express-oauth2-jwt-bearer': { file: 'express-oauth2-jwt-bearer', headers: bearer(unseen) },
-    'passport-jwt': { file: 'passport-jwt', headers: bearer(unseen) },
-  };
-
-  const running = (Object.keys(servers) as HttpVariant[]).map((variant) => {
-    const { file, headers } = servers[variant];
-    const measurement: HttpMeasurement = { requestsPerSecond: [], cpu: [] };
-    return { variant, child: new Child(`servers/${file}`, settings), headers, measurement };
-  });
+  const issuers = Object.fromEntries(
+    ALGORITHMS.map((algorithm) => [algorithm, createTokenIssuer(algorithm)]),
+  ) as Record<Algorithm, TokenIssuer>;
+  const keys: PublishedKeys = Object.fromEntries(
+    ALGORITHMS.map((algorithm) => [algorithm, { keys: [issuers[algorithm].jwk] }]),
+  );
+  const provider = new Child('servers/provider', keys);
+  const children = [provider];
   try {
+    const { port } = await provider.message<{ port: number }>();
+    const servers = doors(effort, issuers, `http://127.0.0.1:${String(port)}`).map((door) => {
+      const child = new Child(`servers/${door.file}`, door.settings);
+      children.push(child);
+      const measurement: HttpMeasurement = { requestsPerSecond: [], cpu: [] };
+      return { ...door, child, measurement };
+    });
     const warm = [];
-    for (const server of running) {
+    for (const server of servers) {
       const { port } = await server.child.message<{ port: number }>();
-      await load(port, effort.warmUpRequests, server.headers);
+      await throughput(port, effort.warmUpRequests, server);
       warm.push({ ...server, port });
     }
     for (let round = 0; round < effort.rounds; round++) {
-      for (const { child, port, headers, measurement } of rotated(warm, round)) {
+      for (const server of rotated(warm, round)) {
+        const { child, port, measurement } = server;
         const before = await child.ask<{ cpuMicroseconds: number }>('cpu');
-        measurement.requestsPerSecond.push(await load(port, effort.requests, headers));
+        measurement.requestsPerSecond.push(await throughput(port, effort.requests, server));
         const after = await child.ask<{ cpuMicroseconds: number }>('cpu');
         measurement.cpu.push((after.cpuMicroseconds - before.cpuMicroseconds) / effort.requests);
       }
     }
+    return new Map(servers.map(({ variant, measurement }) => [variant, measurement]));
   } finally {
-    await Promise.all(running.map(({ child }) => child.stop()));
+    await Promise.all(children.map((child) => child.stop()));
   }
-  return new Map(running.map(({ variant, measurement }) => [variant, measurement]));
+}
+
+function doors(effort: Effort, issuers: Record<Algorithm, TokenIssuer>, provider: string): Door[] {
+  const given: GivenSettings = { apiKey: createApiKey('bench'), publicKey: issuers[ALGORITHM].publicKey };
+  const keysOf = (algorithm: Algorithm): IssuerSettings => ({
+    algorithm,
+    jwksUri: `${provider}/keys/${algorithm}`,
+  });
+
+  // Every server sees each of these once; that another one has seen it before makes no difference to it.
+  const unseenCount = effort.warmUpRequests + effort.rounds * effort.requests;
+  const unseen = issuers[ALGORITHM].issue(unseenCount);
+  const seen = issuers[ALGORITHM].issue(KNOWN_CALLERS);
+  const opaque = Array.from({ length: KNOWN_CALLERS }, () => randomBytes(32).toString('base64url'));
+
+  return [
+    { variant: 'no auth', file: 'no-auth', headers: () => ({}) },
+    {
+      variant: 'API key',
+      file: 'a2a-auth',
+      settings: given,
+      headers: () => ({ [API_KEY_HEADER]: given.apiKey }),
+    },
+    { variant: 'JWT seen before', file: 'a2a-auth', settings: given, headers: bearers(seen) },
+    { variant: 'JWT never seen', file: 'a2a-auth', settings: given, headers: bearers(unseen) },
+    { variant: 'bare jose', file: 'jose', settings: given, headers: bearers(unseen) },
+    {
+      variant: 'express-oauth2-jwt-bearer',
+      file: 'express-oauth2-jwt-bearer',
+      settings: given,
+      headers: bearers(unseen),
+    },
+    { variant: 'passport-jwt', file: 'passport-jwt', settings: given, headers: bearers(unseen) },
+    ...ALGORITHMS.flatMap((algorithm): Door[] => {
+      const settings = keysOf(algorithm);
+      const tokens = algorithm === ALGORITHM ? unseen : issuers[algorithm].issue(unseenCount);
+      return [
+        {
+          variant: `JWT never seen, JWKS, ${algorithm}`,
+          file: 'a2a-auth-issuer',
+          settings,
+          headers: bearers(tokens),
+        },
+        { variant: `bare jose, JWKS, ${algorithm}`, file: 'jose-jwks', settings, headers: bearers(tokens) },
+      ];
+    }),
+    {
+      variant: '1,000 clients with a JWT each',
+      file: 'a2a-auth-issuer',
+      settings: keysOf(ALGORITHM),
+      headers: bearers(issuers[ALGORITHM].issue(MANY_CLIENTS)),
+    },
+    {
+      variant: 'opaque token seen before',
+      file: 'a2a-auth-introspection',
+      settings: { endpoint: `${provider}/introspection` },
+      headers: bearers(opaque),
+    },
+  ];
+}
+
+async function throughput(port: number, requests: number, { variant, headers }: Door): Promise<number> {
+  const { requestsPerSecond, refused } = await load(port, requests, headers);
+  if (refused > 0) throw new Error(`${String(refused)} requests were refused: ${variant}.`);
+  return requestsPerSecond;
 }

@@ -5,6 +5,7 @@ import { parseArgs } from 'node:util';
 
 import { measureDecisions } from './decision.js';
 import { measureHttp } from './http.js';
+import { measureLatency } from './latency.js';
 import { report } from './report.js';
 import { fullEffort, quickEffort } from './settings.js';
 
@@ -17,8 +18,9 @@ if (!import.meta.resolve('@a2a-auth/server').endsWith('/dist/index.js')) {
 }
 
 const http = await measureHttp(effort);
+const latency = await measureLatency(effort);
 const decisions = await measureDecisions(effort);
-const results = report(effort, http, decisions);
+const results = report(effort, { http, latency, decisions });
 console.log(results);
 
 if (!quick) {

@@ -8,14 +8,17 @@ export interface Spread {
 }
 
 export function spreadOf(values: readonly number[]): Spread {
-  const sorted = values.toSorted((a, b) => a - b);
-  const at = (part: number): number => {
-    const index = (sorted.length - 1) * part;
-    const below = sorted[Math.floor(index)] ?? NaN;
-    const above = sorted[Math.ceil(index)] ?? NaN;
-    return below + (above - below) * (index % 1);
-  };
+  const at = (part: number): number => quantile(values, part);
   return { median: at(0.5), lowerQuartile: at(0.25), upperQuartile: at(0.75), min: at(0), max: at(1) };
+}
+
+/** The value that this part of the values does not exceed. */
+export function quantile(values: readonly number[], part: number): number {
+  const sorted = values.toSorted((a, b) => a - b);
+  const index = (sorted.length - 1) * part;
+  const below = sorted[Math.floor(index)] ?? NaN;
+  const above = sorted[Math.ceil(index)] ?? NaN;
+  return below + (above - below) * (index % 1);
 }
 
 /** The ratio of two variants, round by round: what slows a whole round down cancels out. */

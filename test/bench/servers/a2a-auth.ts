@@ -1,10 +1,10 @@
 import { AgentSecurity, apiKey, httpBearer, jwt } from '@a2a-auth/server';
 import { agentRouter } from '@a2a-auth/server/express';
 
-import { ALGORITHM, API_KEY_HEADER, AUDIENCE, ISSUER } from '../settings.js';
+import { ALGORITHM, API_KEY_HEADER, AUDIENCE, ISSUER, type GivenSettings } from '../settings.js';
 import { createApp, createRequestHandler, serve, settings } from './agent.js';
 
-const { apiKey: key, publicKey } = settings();
+const { apiKey: key, publicKey } = settings<GivenSettings>();
 
 const security = new AgentSecurity()
   .addSecurityScheme(

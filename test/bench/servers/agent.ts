@@ -1,3 +1,4 @@
+import type { Serializable } from 'node:child_process';
 import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -13,7 +14,7 @@ import {
 import { agentCardHandler, jsonRpcHandler, restHandler } from '@a2a-js/sdk/server/express';
 import express, { Router, type Express, type Request, type RequestHandler } from 'express';
 
-import { AGENT_PATH, type ServerSettings } from '../settings.js';
+import { AGENT_PATH } from '../settings.js';
 
 const card: AgentCard = {
   name: 'Tiny agent',
@@ -89,18 +90,29 @@ export function userNamed(userName: string | undefined): User {
 }
 
 /** What the parent process gave this server. */
-export function settings(): ServerSettings {
-  return JSON.parse(process.argv[2] ?? '') as ServerSettings;
+export function settings<T>(): Readonly<T> {
+  return JSON.parse(process.argv[2] ?? '') as T;
 }
 
-/** Listens, tells the parent process where, and answers its questions about the processor time used so far. */
-export async function serve(app: Express): Promise<void> {
+/**
+ * Listens, tells the parent process where, and answers what it sends.
+ *
+ * @param answer left out: the processor time used so far
+ */
+export async function serve(
+  app: Express,
+  answer: (question: unknown) => Serializable = processorTime,
+): Promise<void> {
   const server = createServer(app).listen(0, '127.0.0.1');
   await once(server, 'listening');
-  process.on('message', () => {
-    const { user, system } = process.cpuUsage();
-    process.send?.({ cpuMicroseconds: user + system });
+  process.on('message', (question) => {
+    process.send?.(answer(question));
   });
   process.once('disconnect', () => process.exit(0));
   process.send?.({ port: (server.address() as AddressInfo).port });
+}
+
+function processorTime(): { cpuMicroseconds: number } {
+  const { user, system } = process.cpuUsage();
+  return { cpuMicroseconds: user + system };
 }

@@ -2,14 +2,14 @@ import type { RequestHandler } from 'express';
 import passport from 'passport';
 import { ExtractJwt, Strategy } from 'passport-jwt';
 
-import { ALGORITHM, AUDIENCE, ISSUER } from '../settings.js';
+import { ALGORITHM, AUDIENCE, ISSUER, type GivenSettings } from '../settings.js';
 import { agentBehind, serve, settings, userNamed } from './agent.js';
 
 passport.use(
   new Strategy(
     {
       jwtFromRequest: ExtractJwt.fromAuthHeaderAsBearerToken(),
-      secretOrKey: settings().publicKey,
+      secretOrKey: settings<GivenSettings>().publicKey,
       algorithms: [ALGORITHM],
       issuer: ISSUER,
       audience: AUDIENCE,
