@@ -607,3 +607,29 @@ describe('error handlers', () => {
     expect(errors).toEqual([]);
   });
 });
+
+describe('wiring that would leave the agent open, or deaf', () => {
+  const { requestHandler: unprotected } = createAgent(agentCard('http://agent.example'));
+  const security = createSecurity();
+  const binding = 'JSONRPC' as const;
+
+  it.each([
+    ['authenticate', () => authenticate({ security, requestHandler: unprotected, binding })],
+    ['agentCardRoute', () => agentCardRoute({ security, requestHandler: unprotected })],
+  ])('%s refuses a request handler that is not protected', (_what, wire) => {
+    expect(wire).toThrow(expect.objectContaining({ code: 'UNPROTECTED_HANDLER' }));
+  });
+
+  it('authenticate refuses a binding that it does not know', () => {
+    const requestHandler = security.protect(unprotected);
+    expect(() => authenticate({ security, requestHandler, binding: undefined as never })).toThrow(/binding/);
+  });
+
+  it('agentRouter refuses a path that Express would never match', () => {
+    expect(() => agentRouter({ security, requestHandler: unprotected, jsonRpcPath: 'a2a' })).toThrow(/slash/);
+  });
+
+  it('agentRouter refuses to be without a request handler', () => {
+    expect(() => agentRouter({ security, requestHandler: undefined as never })).toThrow(/request handler/);
+  });
+});

@@ -155,14 +155,14 @@ describe('a token of the right issuer that is not for this', () => {
     const [agent, other] = [await jwtAgent(), await jwtAgent()];
     const token = await serviceToken(server, other.resource);
     expect((await listTasks(other, bearer(token))).status).toBe(200);
-    await expectRefusal(agent, token, 'its "aud" does not name this agent');
+    await expectRefusal(agent, token, 'which does not name this agent');
   });
 
   it('is refused when it is for another resource, and opaque', async () => {
     const [agent, other] = [await introspectingAgent(30), await introspectingAgent(30)];
     const token = await serviceToken(server, other.resource);
     expect((await listTasks(other, bearer(token))).status).toBe(200);
-    await expectRefusal(agent, token, 'its "aud" does not name this agent');
+    await expectRefusal(agent, token, 'which does not name this agent');
   });
 
   it('is refused when it is an ID token, by its type', async () => {
@@ -188,7 +188,7 @@ describe('a token of the right issuer that is not for this', () => {
     const agent = await introspectingAgent(30);
     const { access_token: token, refresh_token: refreshToken = '' } = await webLogin(agent);
     expect((await listTasks(agent, bearer(token))).status).toBe(200);
-    await expectRefusal(agent, refreshToken, 'its "aud" does not name this agent');
+    await expectRefusal(agent, refreshToken, 'which does not name this agent');
   });
 
   it('is refused when it is opaque and a JWT is wanted', async () => {
@@ -236,7 +236,7 @@ describe('an ID token', () => {
   it('is refused when it was issued to another client', async () => {
     const agent = await oidcAgent();
     const { id_token: idToken = '' } = await webLogin(await target(), 'other-web');
-    await expectRefusal(agent, idToken, 'its "aud" does not name this agent');
+    await expectRefusal(agent, idToken, 'which does not name this agent');
   });
 
   it('takes the place of the access token, which is refused there', async () => {

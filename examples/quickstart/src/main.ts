@@ -20,6 +20,12 @@ const TOKEN_TTL_SECONDS = 12 * 3600;
 console.info = console.error;
 
 const port = Number(process.env.PORT ?? 41_241);
+if (!Number.isInteger(port) || port < 1 || port > 65_534) {
+  console.error(
+    `PORT must be a number from 1 to 65534 (the next one is used as well), not ${String(process.env.PORT)}.`,
+  );
+  process.exit(1);
+}
 const baseUrl = `http://localhost:${String(port)}`;
 const resource = `${baseUrl}/a2a`;
 const endpoints = { JSONRPC: `${resource}/jsonrpc`, 'HTTP+JSON': `${resource}/rest` };

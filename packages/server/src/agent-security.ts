@@ -76,6 +76,7 @@ export class AgentSecurity<Ids extends string = never> {
   readonly #schemes: RegisteredScheme[] = [];
   readonly #requirements: RegisteredRequirement[] = [];
   #policy: Policy | undefined;
+  #hasWarned = false;
   #secretHeaders: ReadonlySet<string> | undefined;
 
   constructor(options: AgentSecurityOptions = {}) {
@@ -247,6 +248,13 @@ export class AgentSecurity<Ids extends string = never> {
     const evaluation = { request: undefined, outcomes: [], durationMs: undefined };
     const denied = new Denied(denialOf(policy, 'missing_credential', []), evaluation);
     publishDecision(denied, { operation, binding: 'none' }, policy.schemes, this.#options.onDecision);
+    if (!this.#hasWarned) {
+      this.#hasWarned = true;
+      process.emitWarning(
+        'A call reached a protected agent past every binding and was denied. Is authenticate() missing before a handler of the SDK, or its userBuilder?',
+        { code: 'A2A_AUTH_UNAUTHENTICATED_CALL' },
+      );
+    }
     return denied;
   }
 

@@ -169,6 +169,7 @@ function requirementProblems(
       });
       continue;
     }
+    if (schemeProblems(id, registered.scheme).length > 0) continue;
     involved.push(registered);
     if (!Array.isArray(scopes) || !scopes.every((scope) => typeof scope === 'string' && scope !== '')) {
       problems.push({
@@ -236,6 +237,7 @@ function isPlainObject(value: unknown): value is Record<string, unknown> {
 export function secretHeaders(schemes: readonly RegisteredScheme[]): ReadonlySet<string> {
   const names = new Set(['authorization', 'proxy-authorization', 'cookie']);
   for (const { scheme } of schemes) {
+    for (const name of scheme.secretHeaders ?? []) names.add(name.toLowerCase());
     if (scheme.declaration === undefined) continue;
     const [kind, name] = credentialPlace(scheme.declaration).split(' ', 2);
     if (kind === 'header' && name !== undefined) names.add(name);

@@ -85,7 +85,7 @@ function challenges(
 
 /**
  * What a scheme of a requirement is to say: after a refusal for want of scopes, those that lack scopes say so; likewise
- * for a stronger login and for want of permission; else every scheme that is not verified yet.
+ * for a stronger login and for want of permission; else every scheme.
  */
 function couldHelp(
   reason: DenialReason,
@@ -101,6 +101,10 @@ function couldHelp(
       return about === undefined && !isStrongEnough(requirement, outcomes) ? reason : undefined;
     case 'not_permitted':
       return about === reason ? about : undefined;
+    case 'invalid_credential':
+      // Which of several credentials is the wrong one is not told: it would confirm a stolen one without the others.
+      if (outcomes.some(({ status }) => status === 'malformed')) return about;
+      return outcomes[position]?.status === 'absent' ? 'missing' : 'invalid';
     default:
       return about;
   }

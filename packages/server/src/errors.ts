@@ -19,6 +19,7 @@ export type ConfigurationProblemCode =
   | 'FROZEN'
   | 'CARD_CONFLICT'
   | 'CARD_SIGNED'
+  | 'UNPROTECTED_HANDLER'
   | 'FORBIDDEN_IN_PRODUCTION';
 
 /**

@@ -79,6 +79,10 @@ export async function decide(policy: Policy, request: AuthRequest, startedAt?: n
   for (const { scheme } of schemes) {
     try {
       const credential = scheme.extract(request);
+      if (isPromise(credential)) {
+        credential.catch(() => undefined);
+        throw new MalformedCredential('extract() is asynchronous, which the contract does not allow.');
+      }
       credentials.push(credential);
       outcomes.push(credential === undefined ? absent : notVerified);
     } catch (error) {

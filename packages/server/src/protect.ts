@@ -4,6 +4,7 @@ import type { A2ARequestHandler, ServerCallContext } from '@a2a-js/sdk/server';
 
 import { authRequiredTask } from './auth-required-task.js';
 import { CallerUser } from './caller.js';
+import { configurationError } from './errors.js';
 import { denialStatuses, type Decision, type Denied } from './decision.js';
 import type { Operation } from './operation.js';
 
@@ -30,11 +31,31 @@ export class DeniedCall extends RestRequestMalformedError {
   }
 }
 
+const guardedHandlers = new WeakSet();
+
+/**
+ * @throws {ConfigurationError} `UNPROTECTED_HANDLER` unless `AgentSecurity.protect()` returned it
+ */
+export function assertProtected(handler: object | undefined, user: string): void {
+  if (handler !== undefined && guardedHandlers.has(handler)) return;
+  throw configurationError(
+    'UNPROTECTED_HANDLER',
+    `${user} was given a request handler that is not protected, so that a call past it would reach the agent. Give it what security.protect(requestHandler) returns, and the same to the SDK's handlers.`,
+  );
+}
+
 /**
  * The last gate before the agent: lets only calls through that carry a grant, answers the denied message operations
  * with an auth-required task, and refuses the rest. Methods that a later SDK may add are not passed on.
  */
 export function protectRequestHandler(protection: Protection, handler: A2ARequestHandler): A2ARequestHandler {
+  if (typeof (handler as Partial<A2ARequestHandler> | undefined)?.getAgentCard !== 'function') {
+    throw configurationError(
+      'INVALID_OPTION',
+      'protect() needs the request handler of the SDK, such as a DefaultRequestHandler.',
+    );
+  }
+
   function decisionOf(context: ServerCallContext, operation: Operation): Decision {
     return (
       protection.recognise(CallerUser.decisionOf(context.user)) ?? protection.denyUnauthenticated(operation)
@@ -69,7 +90,7 @@ export function protectRequestHandler(protection: Protection, handler: A2AReques
     process.emitWarning(error instanceof Error ? error : String(error));
   });
 
-  return {
+  const guarded: A2ARequestHandler = {
     async getAgentCard() {
       return publishOnce(await handler.getAgentCard());
     },
@@ -126,6 +147,8 @@ export function protectRequestHandler(protection: Protection, handler: A2AReques
       return handler.deleteTaskPushNotificationConfig(params, context);
     },
   };
+  guardedHandlers.add(guarded);
+  return guarded;
 }
 
 /** Where the agent card is: as configured, or at the well-known path of the origin of the card's first interface. */

@@ -26,6 +26,11 @@ export interface SecurityScheme<Credential = unknown> {
   /** The authorization servers whose tokens it accepts: published as protected resource metadata (RFC 9728). */
   readonly authorizationServers?: readonly string[] | undefined;
 
+  /**
+   * Headers besides the declared one in which callers send secrets. They are kept out of the executor's context.
+   */
+  readonly secretHeaders?: readonly string[] | undefined;
+
   /** Fetches ahead of traffic whatever the scheme will need. */
   warmUp?(): Promise<void>;
 

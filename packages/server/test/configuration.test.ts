@@ -363,4 +363,11 @@ describe('secretHeaders', () => {
       'x-api-key',
     ]);
   });
+
+  it('are as well those that a scheme names besides the declared one', () => {
+    const security = securityOf({
+      signed: headerScheme('x-key', undefined, { secretHeaders: ['X-Signature'] }),
+    });
+    expect([...security.secretHeaders]).toContain('x-signature');
+  });
 });

@@ -507,3 +507,36 @@ describe('challenges', () => {
     expect(denied(await security.authenticate(authRequest())).challenges[0]?.params?.realm).toBe('tenant 7');
   });
 });
+
+describe('a scheme that looks for its credential asynchronously', () => {
+  it('is refused as malformed, and asked to verify nothing', async () => {
+    const verify = vi.fn();
+    const extract = () => Promise.reject(new Error('looked too late'));
+    const decision = await securityOf({
+      late: { ...headerScheme('x-a', verify), extract },
+    }).authenticate(authRequest());
+    expect(denied(decision).reason).toBe('invalid_credential');
+    expect(verify).not.toHaveBeenCalled();
+  });
+});
+
+describe('the challenges of a request with several credentials, one of them wrong', () => {
+  const is = (good: string) => (value: string) =>
+    value === good
+      ? ({ verified: true, principal: { subject: value } } as const)
+      : ({ verified: false, reason: 'invalid', detail: 'wrong' } as const);
+  const schemes = {
+    key: headerScheme('x-key', is('k')),
+    token: headerScheme('x-token', is('t')),
+  };
+
+  it('do not tell which of them it was', async () => {
+    const security = securityOf(schemes, [{ key: [], token: [] }]);
+    const challengesOf = async (header: Record<string, string>) =>
+      denied(await security.authenticate(authRequest({ header }))).challenges.map(renderChallenge);
+    const both = await challengesOf({ 'x-key': 'wrong', 'x-token': 'wrong' });
+    expect(await challengesOf({ 'x-key': 'k', 'x-token': 'wrong' })).toEqual(both);
+    expect(await challengesOf({ 'x-key': 'wrong', 'x-token': 't' })).toEqual(both);
+    expect(both).toHaveLength(2);
+  });
+});

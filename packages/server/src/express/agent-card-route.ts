@@ -7,6 +7,7 @@ import type { Request, RequestHandler, Response } from 'express';
 import type { AgentSecurity } from '../agent-security.js';
 import { toCardJson, toLegacyCardJson } from '../card/publish.js';
 import { isLegacyVersion } from '../http/call.js';
+import { assertProtected } from '../protect.js';
 
 export interface AgentCardRouteOptions {
   readonly security: AgentSecurity<string>;
@@ -27,6 +28,7 @@ export function agentCardRoute({
   maxAge = 3600,
 }: AgentCardRouteOptions): RequestHandler {
   security.validate();
+  assertProtected(requestHandler, 'agentCardRoute');
 
   async function serve(req: Request, res: Response): Promise<void> {
     const card = await requestHandler.getAgentCard();

@@ -4,6 +4,7 @@ import { restHandler } from '@a2a-js/sdk/server/express';
 import { Router, type ErrorRequestHandler, type RequestHandler } from 'express';
 
 import type { AgentSecurity } from '../agent-security.js';
+import { configurationError } from '../errors.js';
 import { httpJsonCall } from '../http/call.js';
 import { agentCardRoute } from './agent-card-route.js';
 import { authenticate } from './authenticate.js';
@@ -47,6 +48,14 @@ export function agentRouter(options: AgentRouterOptions): Router {
     bodyLimit,
     cardMaxAge,
   } = options;
+  for (const path of [jsonRpcPath, httpJsonPath]) {
+    if (!path.startsWith('/')) {
+      throw configurationError(
+        'INVALID_OPTION',
+        `agentRouter: the path ${JSON.stringify(path)} must begin with a slash.`,
+      );
+    }
+  }
   const requestHandler = security.protect(options.requestHandler);
   const sdkOptions = {
     requestHandler,

@@ -29,13 +29,15 @@ export function grantOf(req: Request): Granted | undefined {
 export function authenticate(options: AuthenticateOptions): RequestHandler {
   const pass = createGate(options);
   return (req, res, next) => {
-    pass(req, res).then((outcome) => {
-      if (outcome instanceof Granted) {
-        (req as MaybeGranted)[grantKey] = outcome;
-        next();
-      } else {
-        send(res, outcome);
-      }
-    }, next);
+    pass(req, res)
+      .then((outcome) => {
+        if (outcome instanceof Granted) {
+          (req as MaybeGranted)[grantKey] = outcome;
+          next();
+        } else {
+          send(res, outcome);
+        }
+      })
+      .catch(next);
   };
 }

@@ -9,6 +9,9 @@ export const DEFAULT_BODY_LIMIT = 102_400;
 /**
  * Reads the body, unless somebody did so before, and leaves it parsed in `req.body`, where the SDK finds it.
  *
+ * A body that is not sent as JSON is refused, whoever read it: a form on another site can send one with the caller's
+ * cookies, but cannot name that type without asking first (CORS).
+ *
  * @param limit in bytes, or as `bytes` reads it
  * @returns a function that resolves to what was wrong with the body, if anything
  */
@@ -21,6 +24,12 @@ export function bodyReader(
   const parse: RequestHandler = express.json({ limit, type, strict: false });
   return async (req, res) => {
     if (isPlain(req, type, limit)) return readPlain(req);
+    if (hasBody(req) && !type.includes(mediaTypeOf(req))) {
+      return Object.assign(new Error('The body is not sent as JSON.'), {
+        status: 415,
+        type: 'media.type.unsupported',
+      });
+    }
     const failure = await new Promise<unknown>((resolve) => {
       void parse(req, res, (error?: unknown) => {
         resolve(error);
@@ -48,10 +57,19 @@ function isPlain(req: Request, types: readonly string[], limit: number | string)
     length <= limit &&
     types.includes(headers['content-type'] ?? '') &&
     headers['content-encoding'] === undefined &&
+    headers['transfer-encoding'] === undefined &&
     !req.readableDidRead &&
     req.readableFlowing === null &&
     req.readableEncoding === null
   );
+}
+
+function hasBody({ headers }: Request): boolean {
+  return headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0;
+}
+
+function mediaTypeOf({ headers }: Request): string {
+  return (headers['content-type'] ?? '').split(';', 1)[0]?.trim().toLowerCase() ?? '';
 }
 
 /** Node sees to it that there are neither more nor fewer bytes than `Content-Length` says. */

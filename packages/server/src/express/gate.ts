@@ -6,11 +6,12 @@ import type { Request, Response } from 'express';
 import type { AgentSecurity } from '../agent-security.js';
 import { CallerUser } from '../caller.js';
 import type { Granted } from '../decision.js';
+import { configurationError } from '../errors.js';
 import { httpJsonCall, jsonRpcCall, type HttpBinding, type HttpCall } from '../http/call.js';
 import { isLostInTranslation, legacyExtendedCardResponse } from '../http/legacy-extended-card.js';
 import { requestProblem } from '../http/request-problem.js';
 import { denialResponse, errorResponse, type HttpResponse } from '../http/response.js';
-import { agentCardUrl } from '../protect.js';
+import { agentCardUrl, assertProtected } from '../protect.js';
 import { toAuthRequest } from './auth-request.js';
 import { bodyReader, DEFAULT_BODY_LIMIT } from './body-reader.js';
 import { contextBuilder } from './context-builder.js';
@@ -40,12 +41,24 @@ export function createGate(
 ): (req: Request, res: Response) => Promise<Granted | HttpResponse> {
   const { security, requestHandler, binding, bodyLimit = DEFAULT_BODY_LIMIT } = options;
   security.validate();
+  assertProtected(requestHandler, 'authenticate');
+  if (binding !== 'JSONRPC' && binding !== 'HTTP+JSON') {
+    throw configurationError(
+      'INVALID_OPTION',
+      `binding must be 'JSONRPC' or 'HTTP+JSON', not ${JSON.stringify(binding)}.`,
+    );
+  }
   const readBody = bodyReader(binding, bodyLimit);
+  const readDeniedBody = bodyReader(
+    binding,
+    typeof bodyLimit === 'number' ? Math.min(bodyLimit, DEFAULT_BODY_LIMIT) : DEFAULT_BODY_LIMIT,
+  );
   const buildContext = contextBuilder(security);
 
   async function pass(req: Request, res: Response): Promise<Granted | HttpResponse> {
     const provisional = await security.authenticate(toAuthRequest(req));
-    const bodyError = await readBody(req, res);
+    // A denied caller's body matters for the shape of the denial alone, and is not worth a large limit.
+    const bodyError = await (provisional.granted ? readBody : readDeniedBody)(req, res);
     const versionHeader = req.headers[VERSION_HEADER] as string | undefined;
     const body = bodyError === undefined ? (req.body as unknown) : undefined;
     const call =
@@ -101,12 +114,17 @@ export function bodyErrorResponse(call: HttpCall, error: unknown): HttpResponse 
   const code = typeof status === 'number' && status >= 400 && status < 500 ? status : 400;
   const messages: Readonly<Record<number, string>> = {
     413: 'The body is too large.',
-    415: 'The encoding of the body is not supported.',
+    415: 'The media type or the encoding of the body is not supported.',
   };
   return errorResponse(call, {
     status: code,
     statusName: code === 413 ? 'OUT_OF_RANGE' : 'INVALID_ARGUMENT',
-    jsonRpcCode: type === 'entity.parse.failed' ? A2A_ERROR_CODE.PARSE_ERROR : A2A_ERROR_CODE.INVALID_REQUEST,
+    jsonRpcCode:
+      type === 'entity.parse.failed'
+        ? A2A_ERROR_CODE.PARSE_ERROR
+        : code === 415
+          ? A2A_ERROR_CODE.CONTENT_TYPE_NOT_SUPPORTED
+          : A2A_ERROR_CODE.INVALID_REQUEST,
     message: messages[code] ?? 'The body cannot be read.',
   });
 }

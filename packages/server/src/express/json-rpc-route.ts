@@ -28,7 +28,8 @@ export function jsonRpcRoute(options: Omit<GateOptions, 'binding'>): RequestHand
       const { url, method, headers, body } = req as Pick<typeof req, 'url' | 'method' | 'headers'> & {
         body: unknown;
       };
-      if (!/^\/?(?:$|\?)/.test(url)) {
+      // An absolute target (RFC 9112 §3.2.2) is left to Express to take apart.
+      if (!/^\/?(?:$|\?)/.test(url) && req.path !== '/') {
         next();
         return;
       }
@@ -38,8 +39,8 @@ export function jsonRpcRoute(options: Omit<GateOptions, 'binding'>): RequestHand
         return;
       }
       const answer = await endpoint({ body, headers, user: new CallerUser(outcome) });
-      if (typeof answer.body === 'string') send(res, { ...answer, body: answer.body });
-      else await sendStream(res, { ...answer, body: answer.body });
+      if ('end' in answer) await sendStream(res, answer);
+      else send(res, answer);
     }
     serve().catch(next);
   };

@@ -6,19 +6,25 @@ import type { Response } from 'express';
 import type { HttpStream } from '../http/json-rpc-endpoint.js';
 import type { HttpResponse } from '../http/response.js';
 
-/** Writes a response; HEAD gets the headers alone. */
+/** Writes a response, unless a middleware (such as one for timeouts) did so already or the caller has left. */
 export function send(res: Response, { status, headers, body }: HttpResponse): void {
+  if (res.headersSent || res.destroyed) return;
   res.writeHead(status, { ...headers, 'content-length': Buffer.byteLength(body) } as OutgoingHttpHeaders);
   // Node leaves the body of an answer to HEAD out by itself.
   res.end(body);
 }
 
 /** Writes a stream piece by piece, as fast as the caller reads; the work behind it ends when the caller leaves. */
-export async function sendStream(res: Response, { status, headers, body }: HttpStream): Promise<void> {
+export async function sendStream(res: Response, { status, headers, body, end }: HttpStream): Promise<void> {
+  // The caller may have left while the first event was waited for.
+  if (res.headersSent || res.destroyed) {
+    await end();
+    return;
+  }
   const gone = new AbortController();
   res.once('close', () => {
     gone.abort();
-    void body.return();
+    end().catch(() => undefined);
   });
   res.writeHead(status, { ...headers } as OutgoingHttpHeaders);
   res.flushHeaders();

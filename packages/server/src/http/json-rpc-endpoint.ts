@@ -13,8 +13,9 @@ import { SSE_RESPONSE_HEADERS, type HttpResponse } from './response.js';
 
 /** A response whose body comes in pieces. */
 export interface HttpStream extends Omit<HttpResponse, 'body'> {
-  /** Ending it early ends the work behind it. */
-  readonly body: AsyncGenerator<string, void, undefined>;
+  readonly body: AsyncIterable<string>;
+  /** Ends the work behind the body, also when nothing of it was read. */
+  readonly end: () => Promise<unknown>;
 }
 
 /** A JSON-RPC request of a caller who was let in. */
@@ -67,20 +68,18 @@ export function jsonRpcEndpoint(
     // The first event decides whether there is a stream at all.
     const { id = null, method } = body as { id?: string | number | null; method?: unknown };
     const errorOf = (error: unknown) => ({ jsonrpc: '2.0', id, error: mapError[version](error) });
-    if (version === '0.3' && method === 'tasks/resubscribe') {
-      return { status: 200, headers: { ...SSE_RESPONSE_HEADERS, ...extra }, body: eventsOf(answer, errorOf) };
-    }
-    let first: IteratorResult<unknown>;
-    try {
-      first = await answer.next();
-    } catch (error) {
-      return jsonRpcResponse(errorOf(error), extra);
-    }
-    return {
+    const streamOf = (first?: IteratorResult<unknown>): HttpStream => ({
       status: 200,
       headers: { ...SSE_RESPONSE_HEADERS, ...extra },
       body: eventsOf(answer, errorOf, first),
-    };
+      end: () => answer.return(),
+    });
+    if (version === '0.3' && method === 'tasks/resubscribe') return streamOf();
+    try {
+      return streamOf(await answer.next());
+    } catch (error) {
+      return jsonRpcResponse(errorOf(error), extra);
+    }
   };
 }
 

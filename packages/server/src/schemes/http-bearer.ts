@@ -37,7 +37,7 @@ export function httpBearer(options: HttpBearerOptions): SecurityScheme<string> {
   if ((typeof validator === 'function') === (typeof verifier?.verify === 'function')) {
     throw configurationError(
       'INVALID_OPTION',
-      'httpBearer needs either a validator(token, context) or a verifier such as jwt({ ... }): without one, nobody could tell a good token from a bad one.',
+      'httpBearer needs exactly one of validator(token, context) and a verifier such as jwt({ ... }): without one, nobody could tell a good token from a bad one.',
     );
   }
   return bearerTokenScheme({

@@ -55,6 +55,13 @@ export async function oauth2FromIssuer<const Flow extends OAuth2Flow>(
   options: OAuth2FromIssuerOptions<Flow>,
 ): Promise<Readonly<Record<Flow, SecurityScheme<string>>>> {
   const { flows, scopes, description, dpop } = options;
+  const given: unknown = flows;
+  if (!Array.isArray(given) || given.length === 0) {
+    throw invalid(`flows must name at least one of ${Object.keys(grantTypes).join(', ')}.`);
+  }
+  if ((options.issuer as unknown) === undefined || options.issuer === '') {
+    throw invalid('issuer must be its URL. Is an environment variable missing?');
+  }
   const verifier = options.verifier ?? jwtFromIssuer(options);
   const { metadata, foundAt } = await metadataOf(options);
   const common = {

@@ -25,6 +25,7 @@ import {
   hasAudience,
   MAX_TOKEN_LENGTH,
   refused,
+  shown,
   verificationOf,
   type ScopesMapper,
 } from './jwt-claims.js';
@@ -137,11 +138,15 @@ export function introspection(options: IntrospectionOptions): Required<TokenVeri
  * as a JWT. That is no failure of the endpoint: else whoever sends such tokens could open the circuit for everyone.
  */
 function isAboutToken(error: unknown): boolean {
-  return (
-    error instanceof ResponseBodyError &&
-    error.status === 400 &&
-    ['invalid_request', 'invalid_token', 'unsupported_token_type'].includes(error.error)
-  );
+  if (error instanceof ResponseBodyError) {
+    return (
+      error.status === 400 &&
+      ['invalid_request', 'invalid_token', 'unsupported_token_type'].includes(error.error)
+    );
+  }
+  // What a server, or whatever stands before it, makes of a token that it cannot read or that is too long for it.
+  const { cause } = error as { cause?: unknown };
+  return cause instanceof Response && [400, 413, 414, 422].includes(cause.status);
 }
 
 function verificationFrom(
@@ -150,11 +155,16 @@ function verificationFrom(
 ): Verification {
   if (!response.active) return refused('the authorization server says that it is not active');
   if (response.iss !== undefined && response.iss !== expected.issuer)
-    return refused('its "iss" is another issuer');
-  if (!hasAudience(response.aud, expected.audience)) return refused('its "aud" does not name this agent');
+    return refused(`its "iss" is ${shown(response.iss)}, which is another issuer`);
+  if (!hasAudience(response.aud, expected.audience)) {
+    return refused(
+      `its "aud" is ${shown(response.aud)}, which does not name this agent (${expected.audience.join(', ')})`,
+    );
+  }
   // A refresh token is active as well, but has no type of access token (RFC 6749 §7.1).
   const type = String(response.token_type).toLowerCase();
-  if (type !== 'bearer' && type !== 'dpop') return refused('its "token_type" is not that of an access token');
+  if (type !== 'bearer' && type !== 'dpop')
+    return refused(`its "token_type" is ${shown(response.token_type)}, which is not that of an access token`);
   if (type === 'dpop' && response.cnf?.jkt === undefined) {
     return refused('it is bound to a DPoP key, and the authorization server does not say to which one');
   }
@@ -183,6 +193,9 @@ async function introspectionClient(
   // The keys that responses are signed with are in the metadata.
   const isDiscovered = endpoint === undefined || signedResponseAlg !== undefined;
   const server: ServerMetadata = isDiscovered ? (await discoverIssuer(issuer, options)).metadata : { issuer };
+  if (endpoint === undefined && server.introspection_endpoint === undefined) {
+    throw new OutboundError(`The metadata of ${issuer} has no introspection_endpoint; give endpoint.`);
+  }
   const configuration = new Configuration(
     { ...server, ...(endpoint === undefined ? {} : { introspection_endpoint: endpoint }) },
     clientId,

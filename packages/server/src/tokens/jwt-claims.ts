@@ -73,6 +73,11 @@ export function isIdToken(claims: Readonly<Record<string, unknown>>, typ: string
   );
 }
 
+/** Whether it is a token for the authorization server itself: Keycloak's are JWTs, and say so in a claim. */
+export function isRefreshToken({ typ }: Readonly<Record<string, unknown>>): boolean {
+  return typ === 'Refresh' || typ === 'Offline' || typ === 'Logout';
+}
+
 /**
  * Whether it is a security event token (RFC 8417), such as a logout token: it is signed by the issuer for this audience
  * as well, and grants nothing (OpenID Connect Back-Channel Logout 1.0 §4).
@@ -138,4 +143,19 @@ function deepFreeze<T>(value: T): T {
     Object.freeze(value);
   }
   return value;
+}
+
+/** Longer than any access token should live; a token that ends in another century is a mistake or an attack. */
+export const DEFAULT_MAX_LIFETIME = 366 * 24 * 3600;
+
+/** Counted from its `iat`, and from now as well: an `iat` that is to come would hide how long the token is good for. */
+export function livesTooLong({ exp, iat }: JWTPayload, maxLifetime: number, clockTolerance: number): boolean {
+  if (exp === undefined) return true;
+  const now = Date.now() / 1000;
+  return !(exp - (iat ?? now) <= maxLifetime && exp - now <= maxLifetime + clockTolerance);
+}
+
+/** A claim as the audit event may show it: whoever presents a token decides what is in it. */
+export function shown(claim: unknown): string {
+  return claim === undefined ? 'missing' : JSON.stringify(claim).slice(0, 200);
 }

@@ -11,13 +11,16 @@ import { configurationError } from '../errors.js';
 import type { Verification } from '../scheme.js';
 import {
   ASYMMETRIC_ALGORITHMS,
+  DEFAULT_MAX_LIFETIME,
   clientIdOf,
   hasAudience,
   isIdToken,
   isSecurityEvent,
   mediaType,
+  livesTooLong,
   refusalOf,
   refused,
+  shown,
   signedPart,
   spellingProblem,
   verificationOf,
@@ -68,7 +71,7 @@ export interface JwtFromIssuerOptions extends TokenMemoryOptions, Pick<TrustedIs
   readonly clockTolerance?: number;
   /** Claims that must be present besides `iss`, `exp`, `sub` and the audience. */
   readonly requiredClaims?: readonly string[];
-  /** Seconds that a token may be valid for, from its `iat`. Default: as long as the issuer likes. */
+  /** Seconds that a token may be valid for: from its `iat`, where it has one, and from now. Default 366 days. */
   readonly maxLifetime?: number;
   /** How keys are fetched and kept. */
   readonly keys?: KeySetOptions;
@@ -84,7 +87,8 @@ export interface JwtFromIssuerOptions extends TokenMemoryOptions, Pick<TrustedIs
  * @throws {ConfigurationError} `INVALID_OPTION` when an option is missing or too weak
  */
 export function jwtFromIssuer(options: JwtFromIssuerOptions): Required<TokenVerifier> {
-  const { clockTolerance = 5, requiredClaims = [], maxLifetime, keys = {} } = options;
+  const { clockTolerance = 5, maxLifetime = DEFAULT_MAX_LIFETIME, keys = {} } = options;
+  const requiredClaims = [...new Set(['iss', 'exp', 'sub', ...(options.requiredClaims ?? [])])];
   const issuers = new Map<string, Issuer>();
   for (const given of [options.issuer].flat() as readonly (string | TrustedIssuer)[]) {
     const issuer = readIssuer(given, options, keys);
@@ -95,7 +99,7 @@ export function jwtFromIssuer(options: JwtFromIssuerOptions): Required<TokenVeri
   if (!Number.isFinite(clockTolerance) || clockTolerance < 0) {
     throw invalid('clockTolerance must be a number of seconds, 0 or more.');
   }
-  if (maxLifetime !== undefined && !(maxLifetime > 0)) {
+  if (!(maxLifetime > 0)) {
     throw invalid('maxLifetime must be a positive number of seconds.');
   }
 
@@ -106,18 +110,19 @@ export function jwtFromIssuer(options: JwtFromIssuerOptions): Required<TokenVeri
       const header = decodeProtectedHeader(token);
       const { iss } = decodeJwt(token);
       const issuer = iss === undefined ? undefined : issuers.get(iss);
-      if (issuer === undefined) return refused('its "iss" is none of the trusted issuers');
+      if (issuer === undefined)
+        return refused(`its "iss" is ${shown(iss)}, which is none of the trusted issuers`);
       const kind = wrongKind(issuer, header.typ);
       if (kind !== undefined) return refused(kind);
       const { payload, protectedHeader } = await verifySignature(token, issuer, {
         issuer: issuer.issuer,
         algorithms: issuer.algorithms,
         clockTolerance,
-        requiredClaims: [...new Set(['iss', 'exp', 'sub', ...requiredClaims])],
+        requiredClaims,
       });
       const problem = claimsProblem(issuer, payload, protectedHeader.typ);
       if (problem !== undefined) return refused(problem);
-      if (maxLifetime !== undefined && livesTooLong(payload, maxLifetime, clockTolerance)) {
+      if (livesTooLong(payload, maxLifetime, clockTolerance)) {
         return refused(`it is valid for more than ${String(maxLifetime)} seconds`);
       }
       return verificationOf(payload, { clockTolerance, scopes: issuer.scopes });
@@ -179,7 +184,8 @@ function wrongKind({ accept, anyJwt }: Issuer, typ: string | undefined): string 
 
 function claimsProblem(issuer: Issuer, claims: JWTPayload, typ: string | undefined): string | undefined {
   const { audience, audienceClaim, accept, anyJwt } = issuer;
-  if (!hasAudience(claims[audienceClaim], audience)) return `its "${audienceClaim}" does not name this agent`;
+  if (!hasAudience(claims[audienceClaim], audience))
+    return `its "${audienceClaim}" is ${shown(claims[audienceClaim])}, which does not name this agent (${audience.join(', ')})`;
   if (isSecurityEvent(claims)) return 'it is a security event token, which only tells of something';
   if (accept === 'id_token') return idTokenProblem(claims, audience);
   if (isIdToken(claims, typ)) return 'it is an ID token, which is no access token';
@@ -189,18 +195,12 @@ function claimsProblem(issuer: Issuer, claims: JWTPayload, typ: string | undefin
   return undefined;
 }
 
-/** Counted from its `iat`, and from now as well: an `iat` that is to come would hide how long the token is good for. */
-function livesTooLong({ exp, iat }: JWTPayload, maxLifetime: number, clockTolerance: number): boolean {
-  if (exp === undefined || iat === undefined) return true;
-  return !(exp - iat <= maxLifetime && exp - Date.now() / 1000 <= maxLifetime + clockTolerance);
-}
-
 /** OIDC Core §3.1.3.7: with several audiences `azp` has to be there, and `azp` has to be us. */
 function idTokenProblem(claims: JWTPayload, clientIds: readonly string[]): string | undefined {
   const { aud, azp, iat } = claims;
   if (iat === undefined) return 'its "iat" is missing';
   // Entra ID and Okta have `scp` in access tokens alone.
-  if (claims.token_use === 'access' || claims.typ === 'Bearer' || 'scp' in claims) {
+  if (claims.token_use === 'access' || 'scp' in claims || (claims.typ !== undefined && claims.typ !== 'ID')) {
     return 'it is an access token, which is no ID token';
   }
   if (Array.isArray(aud) && aud.length > 1 && azp === undefined) return 'it has several "aud" and no "azp"';
@@ -227,10 +227,15 @@ function readIssuer(
   defaults: JwtFromIssuerOptions,
   keys: KeySetOptions,
 ): Issuer {
-  const options: TrustedIssuer = typeof given === 'string' ? { issuer: given } : given;
+  // A missing environment variable gets past the types.
+  const options = (
+    typeof given === 'object' && (given as unknown) !== null ? given : { issuer: given }
+  ) as TrustedIssuer;
   const { issuer, jwks, jwksUri, algorithms = ASYMMETRIC_ALGORITHMS } = options;
   if (typeof issuer !== 'string' || issuer === '')
-    throw invalid('every issuer needs its "iss", a non-empty string.');
+    throw invalid(
+      'issuer must be a non-empty string, or a preset such as keycloak(). Is an environment variable missing?',
+    );
   const audience = [options.audience ?? defaults.audience ?? []].flat() as readonly string[];
   if (audience.length === 0 || !audience.every((name) => typeof name === 'string' && name !== '')) {
     throw invalid(`no audience is given for the issuer ${issuer}: a token for anybody else must not pass.`);

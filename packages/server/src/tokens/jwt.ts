@@ -1,12 +1,15 @@
-import { createPublicKey, createSecretKey, KeyObject, type JsonWebKey } from 'node:crypto';
+import { createPublicKey, createSecretKey, KeyObject } from 'node:crypto';
 
-import { jwtVerify } from 'jose';
+import { jwtVerify, type JWK } from 'jose';
 
 import { configurationError } from '../errors.js';
 import type { Verification } from '../scheme.js';
 import {
+  DEFAULT_MAX_LIFETIME,
   isIdToken,
+  isRefreshToken,
   isSecurityEvent,
+  livesTooLong,
   mediaType,
   refusalOf,
   refused,
@@ -29,6 +32,8 @@ export type JwtOptions = {
   readonly algorithms?: readonly string[];
   /** Seconds by which clocks may differ. Default 5. */
   readonly clockTolerance?: number;
+  /** Seconds that a token may be valid for: from its `iat`, where it has one, and from now. Default 366 days. */
+  readonly maxLifetime?: number;
   /** Claims that must be present besides `iss`, `aud`, `exp` and `sub`. */
   readonly requiredClaims?: readonly string[];
 } & TokenMemoryOptions &
@@ -40,7 +45,7 @@ export type JwtOptions = {
       }
     | {
         /** PEM (SPKI or certificate), JWK, or a KeyObject. */
-        readonly publicKey: string | JsonWebKey | KeyObject;
+        readonly publicKey: string | JWK | KeyObject;
         readonly secret?: undefined;
       }
   );
@@ -61,18 +66,21 @@ const RSA_ALGORITHMS = ['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512'];
  *
  * A token is accepted with an allowed algorithm, a good signature, an exact issuer, our audience, a subject, and an
  * expiry that is not over. Keys are never taken from the token (`jwk`, `jku`, `x5u` are ignored), unknown `crit`
- * headers are refused (RFC 7515 §4.1.11), and so are ID tokens and other kinds of JWT (RFC 8725 §3.11).
+ * headers are refused (RFC 7515 §4.1.11), and so are ID tokens and other kinds of JWT
+ * (RFC 8725 §3.11) that show what they are. An issuer whose ID tokens do not is one for `jwtFromIssuer`.
  *
  * @throws {ConfigurationError} `INVALID_OPTION` when an option is missing or too weak
  */
 export function jwt(options: JwtOptions): TokenVerifier {
-  const { clockTolerance = 5, requiredClaims = [] } = options;
+  const { clockTolerance = 5, maxLifetime = DEFAULT_MAX_LIFETIME } = options;
+  const requiredClaims = [...new Set(['iss', 'aud', 'exp', 'sub', ...(options.requiredClaims ?? [])])];
   const issuer = nonEmptyList('issuer', options.issuer);
   const audience = nonEmptyList('audience', options.audience);
   const { key, algorithms } = keyAndAlgorithms(options);
   if (!Number.isFinite(clockTolerance) || clockTolerance < 0) {
     throw invalid('clockTolerance must be a number of seconds, 0 or more.');
   }
+  if (!(maxLifetime > 0)) throw invalid('maxLifetime must be a positive number of seconds.');
 
   const verifyToken = async (token: string): Promise<Verification> => {
     try {
@@ -83,14 +91,18 @@ export function jwt(options: JwtOptions): TokenVerifier {
         audience,
         algorithms,
         clockTolerance,
-        requiredClaims: [...new Set(['iss', 'aud', 'exp', 'sub', ...requiredClaims])],
+        requiredClaims,
       });
       const { typ } = protectedHeader;
       // RFC 8725 §3.11: each kind of JWT that has a `typ` of its own has it to be told apart.
       if (mediaType(typ)?.endsWith('+jwt') === true && mediaType(typ) !== 'at+jwt')
         return refused(`its "typ" is ${String(typ)}, which is no access token's`);
       if (isIdToken(payload, typ)) return refused('it is an ID token, which is no access token');
+      if (isRefreshToken(payload)) return refused('it is a refresh token, which is no access token');
       if (isSecurityEvent(payload)) return refused('it is a security event token, which is no access token');
+      if (livesTooLong(payload, maxLifetime, clockTolerance)) {
+        return refused(`it is valid for more than ${String(maxLifetime)} seconds`);
+      }
       return verificationOf(payload, { clockTolerance });
     } catch (error) {
       return refusalOf(error);
@@ -126,7 +138,7 @@ function keyAndAlgorithms({ secret, publicKey, algorithms }: JwtOptions): {
   return { key, algorithms: [...accepted] };
 }
 
-function toPublicKey(given: string | JsonWebKey | KeyObject): KeyObject {
+function toPublicKey(given: string | JWK | KeyObject): KeyObject {
   const isPrivate =
     given instanceof KeyObject
       ? given.type !== 'public'

@@ -81,6 +81,14 @@ export function remoteKeySet(issuer: string, jwksUri: string | undefined, option
         )(header, token);
       } catch (error) {
         if (!(error instanceof errors.JWKSNoMatchingKey)) throw error;
+      }
+      try {
+        return await (
+          await keys.getAfterMiss()
+        )(header, token);
+      } catch (error) {
+        if (!(error instanceof errors.JWKSNoMatchingKey)) throw error;
+        // The load just waited for may have begun before the key was published.
         return (await keys.getAfterMiss())(header, token);
       }
     },

@@ -57,6 +57,10 @@ export function boundedFetch({ timeout = 5_000, fetch: fetchImpl = fetch }: Outb
 /** What the innermost cause says: of its own, fetch says no more than that it failed. */
 export function reasonOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
+  // openid-client keeps an unexpected response, or the OAuth error in it, beside a message that says neither.
+  if (error.cause instanceof Response) return `HTTP ${String(error.cause.status)}, ${error.message}`;
+  const { status, error: oauthError } = error as { status?: unknown; error?: unknown };
+  if (typeof oauthError === 'string') return `HTTP ${String(status)}, ${oauthError}`;
   if (error instanceof OutboundError || error.cause === undefined) {
     return error.message || ((error as NodeJS.ErrnoException).code ?? error.name);
   }

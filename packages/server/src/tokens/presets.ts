@@ -8,6 +8,7 @@ import { scopesOf } from './jwt-claims.js';
  * @param url the server's base URL, such as `https://login.example.com`
  */
 export function keycloak({ url, realm }: { readonly url: string; readonly realm: string }): TrustedIssuer {
+  assertGiven('keycloak', { url, realm });
   return { issuer: `${url.replace(/\/+$/, '')}/realms/${encodeURIComponent(realm)}`, anyJwt: true };
 }
 
@@ -17,6 +18,7 @@ export function keycloak({ url, realm }: { readonly url: string; readonly realm:
  * @param domain such as `example.eu.auth0.com`
  */
 export function auth0({ domain }: { readonly domain: string }): TrustedIssuer {
+  assertHost('auth0', domain);
   return {
     issuer: `https://${domain}/`,
     anyJwt: true,
@@ -32,6 +34,7 @@ export function auth0({ domain }: { readonly domain: string }): TrustedIssuer {
  * @throws {ConfigurationError} `INVALID_OPTION` for `common`, `organizations` and `consumers`, which stand for no issuer
  */
 export function entraId({ tenantId }: { readonly tenantId: string }): TrustedIssuer {
+  assertGiven('entraId', { tenantId });
   if (['common', 'organizations', 'consumers'].includes(tenantId)) {
     throw configurationError(
       'INVALID_OPTION',
@@ -58,6 +61,7 @@ export function okta({
   readonly domain: string;
   readonly authorizationServerId?: string;
 }): TrustedIssuer {
+  assertHost('okta', domain);
   return { issuer: `https://${domain}/oauth2/${encodeURIComponent(authorizationServerId)}`, anyJwt: true };
 }
 
@@ -68,6 +72,7 @@ export function okta({
  * @param clientId such as `1234-abcd.apps.googleusercontent.com`; several are alternatives
  */
 export function google({ clientId }: { readonly clientId: string | readonly string[] }): TrustedIssuer {
+  assertGiven('google', { clientId });
   return {
     issuer: 'https://accounts.google.com',
     audience: clientId,
@@ -92,6 +97,7 @@ export function cognito({
   readonly userPoolId: string;
   readonly clientIds: readonly string[];
 }): TrustedIssuer {
+  assertGiven('cognito', { region, userPoolId, clientIds });
   return {
     issuer: `https://cognito-idp.${region}.amazonaws.com/${userPoolId}`,
     audience: clientIds,
@@ -103,4 +109,26 @@ export function cognito({
 
 function stringsOf(claim: unknown): readonly string[] {
   return Array.isArray(claim) ? claim.filter((name): name is string => typeof name === 'string') : [];
+}
+
+/** @throws {ConfigurationError} `INVALID_OPTION` naming what is missing: usually an environment variable */
+function assertGiven(preset: string, options: Readonly<Record<string, unknown>>): void {
+  for (const [name, value] of Object.entries(options)) {
+    const values: readonly unknown[] = Array.isArray(value) ? value : [value];
+    if (values.length > 0 && values.every((item) => typeof item === 'string' && item !== '')) continue;
+    throw configurationError(
+      'INVALID_OPTION',
+      `${preset}(): ${name} must be a non-empty string${Array.isArray(value) ? ', or a list of such' : ''}. Is an environment variable missing?`,
+    );
+  }
+}
+
+/** @throws {ConfigurationError} `INVALID_OPTION` unless it is a host name alone */
+function assertHost(preset: string, domain: string): void {
+  assertGiven(preset, { domain });
+  if (/^[A-Za-z0-9.-]+$/.test(domain)) return;
+  throw configurationError(
+    'INVALID_OPTION',
+    `${preset}(): domain must be a host name alone, such as example.com, not ${JSON.stringify(domain)}.`,
+  );
 }

@@ -107,6 +107,17 @@ describe.each(makers)('%s', (name, make, needed) => {
 });
 
 describe('oauth2FromIssuer()', () => {
+  it.each([
+    ['without an issuer', { issuer: undefined }, /issuer must be its URL/],
+    ['without a flow', { flows: [] }, /flows/],
+  ])('is refused at start-up %s', async (_what, options, message) => {
+    const given = { issuer: ISSUER, flows: ['clientCredentials'], scopes: {}, audience: 'a', ...options };
+    await expect(oauth2FromIssuer(given as never)).rejects.toMatchObject({
+      code: 'INVALID_OPTION',
+      message: expect.stringMatching(message) as unknown,
+    });
+  });
+
   type Flow = 'authorizationCode' | 'clientCredentials' | 'deviceCode';
   const full = metadataOf(ISSUER, {
     device_authorization_endpoint: `${ISSUER}/device`,

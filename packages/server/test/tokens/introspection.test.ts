@@ -435,6 +435,36 @@ describe('a dead endpoint', () => {
     await expect(verify()).rejects.toMatchObject({ code: 'VERIFIER_UNAVAILABLE' });
   });
 
+  it.each([400, 413, 414, 422])(
+    'is another thing than an endpoint, or what stands before it, that answers %i to a token it cannot take',
+    async (status) => {
+      answer(({ body }: Call) =>
+        new URLSearchParams(body).get('token') === 'good'
+          ? Response.json(active())
+          : new Response('No.', { status }),
+      );
+      const verifier = verifierOf({ circuit: { failures: 3 } });
+      for (let index = 0; index < 10; index++) {
+        expect(await verifier.verify(`bad-${String(index)}`, context)).toEqual(invalid);
+      }
+      expect(await verifier.verify('good', context)).toEqual(accepted);
+    },
+  );
+
+  it('is told to the operator with its status', async () => {
+    answer(() => new Response('oops', { status: 503 }));
+    await expect(verify()).rejects.toThrow(/HTTP 503/);
+    answer(() => Response.json({ error: 'invalid_client' }, { status: 401 }));
+    await expect(verify()).rejects.toThrow(/HTTP 401, invalid_client/);
+  });
+
+  it('that the metadata does not name is told ahead of traffic', async () => {
+    net.answer(METADATA_URL, metadataOf(ISSUER));
+    await expect(verifierOf({ endpoint: undefined as never }).warmUp()).rejects.toThrow(
+      /introspection_endpoint/,
+    );
+  });
+
   it.each(['invalid_request', 'invalid_token', 'unsupported_token_type'])(
     'is another thing than an endpoint that says %s of a token: who sends such cannot shut the others out',
     async (error) => {

@@ -419,10 +419,16 @@ describe('the time of a token', () => {
       ['as long as allowed, by a clock that is ahead', { iat: seconds + 5, exp: seconds + 3605 }, accepted],
       ['longer than allowed', { iat: seconds, exp: seconds + 3601 }, invalid],
       ['a hundred years', { iat: seconds, exp: seconds + 3_155_760_000 }, invalid],
-      ['of unknown length: no iat', { iat: undefined, exp: seconds + 60 }, invalid],
+      ['from now, when it has no iat', { iat: undefined, exp: seconds + 3600 }, accepted],
+      ['longer from now, when it has no iat', { iat: undefined, exp: seconds + 3606 }, invalid],
       ['hidden by an iat that is to come', { iat: seconds + 86_400, exp: seconds + 86_460 }, invalid],
     ])('%s', async (_what, claims, expected) => {
       expect(await verify(ecKey.token(claims), options)).toEqual(expected);
+    });
+
+    it('of a hundred years is refused also when no maxLifetime is given', async () => {
+      const token = ecKey.token({ iat: undefined, exp: seconds + 3_155_760_000 });
+      expect(await verify(token)).toEqual(invalid);
     });
 
     it('hidden by an iat without end is refused', async () => {

@@ -225,6 +225,13 @@ describe('the kind of a token', () => {
     },
   );
 
+  it.each(['Refresh', 'Offline', 'Logout', 'ID'])(
+    'that says in a claim that it is %s is refused',
+    async (typ) => {
+      expect(await verify(token({ typ }))).toEqual(refusedAs('invalid'));
+    },
+  );
+
   it.each(['JWT', 'at+jwt', 'application/at+jwt', 'custom'])('that is %s is accepted', async (typ) => {
     expect(await verify(token({}, { typ }))).toEqual(accepted);
   });
@@ -242,6 +249,17 @@ describe('the time of a token', () => {
   ])('that is %s', async (_what, offset, clockTolerance, good) => {
     const verification = await verify(token({ exp: seconds + offset }), { clockTolerance });
     expect(verification).toEqual(good ? accepted : refusedAs('expired'));
+  });
+
+  it.each([
+    ['a year', 365 * 86_400, {}, true],
+    ['a hundred years', 3_155_760_000, {}, false],
+    ['a hundred years, where that is wanted', 3_155_760_000, { maxLifetime: 4e9 }, true],
+    ['an hour, where that is the most', 3600, { maxLifetime: 3600 }, true],
+    ['longer than the most', 3700, { maxLifetime: 3600 }, false],
+  ])('may be %s from now', async (_what, lifetime, options, good) => {
+    const verification = await verify(token({ exp: seconds + lifetime }), options);
+    expect(verification).toEqual(good ? accepted : refusedAs('invalid'));
   });
 
   it('ends with the tolerance, and so does the principal', async () => {

@@ -254,6 +254,30 @@ describe('the issuers that presets stand for', () => {
     expect(issuer).toBe(expected);
   });
 
+  const missing = undefined as unknown as string;
+  it.each<[string, () => TrustedIssuer, RegExp]>([
+    ['Keycloak without a url', () => keycloak({ url: missing, realm: 'r' }), /keycloak\(\): url/],
+    [
+      'Keycloak without a realm',
+      () => keycloak({ url: 'https://a.example', realm: '' }),
+      /keycloak\(\): realm/,
+    ],
+    ['Auth0 without a domain', () => auth0({ domain: missing }), /auth0\(\): domain/],
+    ['Auth0 with a URL for a domain', () => auth0({ domain: 'https://a.auth0.com/' }), /host name alone/],
+    ['Okta with a path in its domain', () => okta({ domain: 'a.okta.com/x' }), /host name alone/],
+    ['Entra ID without a tenant', () => entraId({ tenantId: missing }), /entraId\(\): tenantId/],
+    ['Google without a client', () => google({ clientId: missing }), /google\(\): clientId/],
+    [
+      'Cognito without clients',
+      () => cognito({ region: 'eu-central-1', userPoolId: 'p', clientIds: [] }),
+      /cognito\(\): clientIds/,
+    ],
+  ])('%s is a configuration error', (_what, make, message) => {
+    expect(make).toThrow(
+      expect.objectContaining({ code: 'INVALID_OPTION', message: expect.stringMatching(message) as unknown }),
+    );
+  });
+
   it.each(['common', 'organizations', 'consumers'])(
     'Entra ID’s %s endpoint is none: whose tokens would that be?',
     (tenantId) => {
