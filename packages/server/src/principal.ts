@@ -104,7 +104,7 @@ export function createPrincipal(
     issuer,
     schemeId,
     clientId: claims.clientId,
-    scopes: Object.freeze([...scopes]),
+    scopes: scopes.length === 0 ? noScopes : Object.freeze([...scopes]),
     claims: frozenClaims(claims.claims),
     certificate: claims.certificate,
     actor: claims.actor,

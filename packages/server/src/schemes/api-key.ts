@@ -249,7 +249,7 @@ function verifyRecord(record: ApiKeyRecord | undefined): Verification {
   if (record === undefined) return UNKNOWN_KEY;
   const principal = {
     subject: record.owner ?? record.id,
-    claims: { keyId: record.id },
+    claims: Object.freeze({ keyId: record.id }),
     expiresAt: record.expiresAt,
   };
   // A store written by hand may say "revoked" in any way it likes; only a plain no lets the key pass.

@@ -138,11 +138,11 @@ export function refused(why: string): Verification {
 
 /** Claims are shared by every request that presents the token. */
 function deepFreeze<T>(value: T): T {
-  if (typeof value === 'object' && value !== null) {
-    Object.values(value).forEach(deepFreeze);
-    Object.freeze(value);
+  if (typeof value !== 'object' || value === null) return value;
+  for (const inner of Object.values(value)) {
+    if (typeof inner === 'object') deepFreeze(inner);
   }
-  return value;
+  return Object.freeze(value);
 }
 
 /** Longer than any access token should live; a token that ends in another century is a mistake or an attack. */
