@@ -60,7 +60,9 @@ export function reasonOf(error: unknown): string {
   // openid-client keeps an unexpected response, or the OAuth error in it, beside a message that says neither.
   if (error.cause instanceof Response) return `HTTP ${String(error.cause.status)}, ${error.message}`;
   const { status, error: oauthError } = error as { status?: unknown; error?: unknown };
-  if (typeof oauthError === 'string') return `HTTP ${String(status)}, ${oauthError}`;
+  if (typeof status === 'number') {
+    return `HTTP ${String(status)}, ${typeof oauthError === 'string' ? oauthError : error.message}`;
+  }
   if (error instanceof OutboundError || error.cause === undefined) {
     return error.message || ((error as NodeJS.ErrnoException).code ?? error.name);
   }

@@ -456,6 +456,9 @@ describe('a dead endpoint', () => {
     await expect(verify()).rejects.toThrow(/HTTP 503/);
     answer(() => Response.json({ error: 'invalid_client' }, { status: 401 }));
     await expect(verify()).rejects.toThrow(/HTTP 401, invalid_client/);
+    const headers = { 'www-authenticate': 'Basic realm="as"' };
+    answer(() => Response.json({ error: 'invalid_client' }, { status: 401, headers }));
+    await expect(verify()).rejects.toThrow(/HTTP 401/);
   });
 
   it('that the metadata does not name is told ahead of traffic', async () => {
