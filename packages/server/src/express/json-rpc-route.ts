@@ -11,8 +11,9 @@ import { createGate, type GateOptions } from './gate.js';
 import { send, sendStream } from './send.js';
 
 /**
- * JSON-RPC behind its gate in one step, to be mounted at the path of its interface. What the SDK's `jsonRpcHandler` spends on an Express router of its own, a second
- * body parser and an ETag for each answer is more than authentication costs.
+ * JSON-RPC behind its gate in one step, to be mounted at the path of its interface. What the SDK's `jsonRpcHandler`
+ * spends on an Express router of its own, a second body parser and an ETag for each answer is more than authentication
+ * costs.
  */
 export function jsonRpcRoute(options: Omit<GateOptions, 'binding'>): RequestHandler {
   const pass = createGate({ ...options, binding: 'JSONRPC' });
