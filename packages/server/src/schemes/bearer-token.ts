@@ -85,7 +85,7 @@ function presentationOf(request: AuthRequest): 'Bearer' | 'DPoP' {
 
 /**
  * RFC 6750 §3: no error code when nothing was presented; the scope where one is asked for. RFC 9449 §7.1: the DPoP
- * challenge stands beside the bearer one, and alone where DPoP is required.
+ * challenge stands beside the bearer one, and alone where DPoP is required or a proof was wrong.
  */
 function bearerChallenges(denial: SchemeDenial, dpop: DpopVerifier | undefined): readonly Challenge[] {
   const { reason, requiredScopes, stepUp, realm, resourceMetadataUrl } = denial;
