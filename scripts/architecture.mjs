@@ -17,15 +17,21 @@ const architecture = {
   server: {
     engine: { mayImport: ['card'] },
     card: { mayImport: ['engine'], packages: ['@a2a-js/sdk', 'jose'] },
-    schemes: { mayImport: ['engine', 'card', 'tokens'] },
+    schemes: { mayImport: ['engine', 'card', 'tokens', 'certificates'] },
     tokens: { mayImport: ['engine'] },
+    certificates: { mayImport: ['engine'] },
+    tls: { mayImport: ['engine', 'certificates'] },
     http: { mayImport: ['engine', 'card'] },
     express: { mayImport: ['engine', 'card', 'http'] },
     grpc: { mayImport: ['engine', 'card', 'http'] },
     fetch: { mayImport: ['engine', 'card', 'http'] },
-    index: { mayImport: ['engine', 'card', 'schemes', 'tokens', 'http'] },
+    push: { mayImport: ['engine', 'tokens'] },
+    conformance: { mayImport: ['engine', 'card'] },
+    index: { mayImport: ['engine', 'card', 'schemes', 'tokens', 'certificates', 'tls', 'http', 'push'] },
   },
   client: { otherPackages: ['@a2a-auth/server/card'] },
+  passport: { otherPackages: ['@a2a-auth/server', '@a2a-auth/server/express'] },
+  biscuit: { otherPackages: ['@a2a-auth/server'] },
 };
 
 /** npm packages that belong to certain parts of the server package only. */
@@ -38,7 +44,12 @@ const reserved = [
   },
   { only: ['grpc'], is: (name) => /^@grpc\//.test(name), title: '@grpc/*' },
   { only: ['grpc'], is: (name) => /^@a2a-js\/sdk\/.*\bgrpc\b/.test(name), title: 'the gRPC part of the SDK' },
-  { only: ['tokens', 'card'], is: (name) => /^jose(\/|$)/.test(name), title: 'jose' },
+  { only: ['tokens', 'card', 'push'], is: (name) => /^jose(\/|$)/.test(name), title: 'jose' },
+  {
+    only: ['certificates'],
+    is: (name) => /^(pkijs|@peculiar\/x509)(\/|$)/.test(name),
+    title: 'an X.509 library',
+  },
 ];
 
 const isBuiltin = (name) => name.startsWith('node:') || builtinModules.includes(name);

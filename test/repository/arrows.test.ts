@@ -37,6 +37,10 @@ const files = {
   express: 'express/middleware.ts',
   grpc: 'grpc/interceptor.ts',
   fetch: 'fetch/handler.ts',
+  certificates: 'certificates/trust.ts',
+  tls: 'tls/serve.ts',
+  push: 'push/sender.ts',
+  conformance: 'conformance/cases.ts',
   index: 'index.ts',
 } as const;
 type Part = keyof typeof files;
@@ -52,13 +56,17 @@ function specifierOf(from: Part, to: Part): string {
 const permitted: Record<Part, Part[]> = {
   engine: ['engine', 'card'],
   card: ['engine', 'card'],
-  schemes: ['engine', 'card', 'tokens', 'schemes'],
+  schemes: ['engine', 'card', 'tokens', 'certificates', 'schemes'],
   tokens: ['engine', 'tokens'],
   http: ['engine', 'card', 'http'],
   express: ['engine', 'card', 'http', 'express'],
   grpc: ['engine', 'card', 'http', 'grpc'],
   fetch: ['engine', 'card', 'http', 'fetch'],
-  index: ['engine', 'card', 'schemes', 'tokens', 'http', 'index'],
+  certificates: ['engine', 'certificates'],
+  tls: ['engine', 'certificates', 'tls'],
+  push: ['engine', 'tokens', 'push'],
+  conformance: ['engine', 'card', 'conformance'],
+  index: ['engine', 'card', 'schemes', 'tokens', 'certificates', 'tls', 'http', 'push', 'index'],
 };
 
 /** In which parts each npm package may be imported. */
@@ -69,8 +77,10 @@ const packages: Record<string, Part[]> = {
   '@a2a-js/sdk/server/express': ['express'],
   '@grpc/grpc-js': ['grpc'],
   '@a2a-js/sdk/server/grpc': ['grpc'],
-  jose: ['tokens', 'card'],
-  'jose/jwt/verify': ['tokens', 'card'],
+  jose: ['tokens', 'card', 'push'],
+  'jose/jwt/verify': ['tokens', 'card', 'push'],
+  pkijs: ['certificates'],
+  '@peculiar/x509': ['certificates'],
   'lru-cache': parts.filter((part) => part !== 'card'),
   '@a2a-js/sdk': parts,
   '@a2a-js/sdk/server': parts,

@@ -5,7 +5,7 @@ import type { AuthRequest } from './auth-request.js';
 import type { SecurityRequirementDeclaration, SecuritySchemeDeclaration } from './card/declaration.js';
 import { publishSecurity, type PublishedSecurity } from './card/publish.js';
 import { compilePolicy, secretHeaders, type RegisteredRequirement } from './configuration.js';
-import { decide } from './decide.js';
+import { decide, decideCall } from './decide.js';
 import { Denied, Granted, isFinal, isMadeBy, sign, type Decision } from './decision.js';
 import { hasDecisionListeners, publishDecision, type DecisionListener } from './decision-event.js';
 import { configurationError } from './errors.js';
@@ -147,10 +147,14 @@ export class AgentSecurity<Ids extends string = never> {
    * @param binding `JSONRPC`, `HTTP+JSON` or `GRPC`
    * @throws {TypeError} when another `AgentSecurity` made the decision
    */
-  conclude(decision: Decision, call: { readonly operation: Operation; readonly binding: string }): Decision {
+  async conclude(
+    decision: Decision,
+    call: { readonly operation: Operation; readonly binding: string },
+  ): Promise<Decision> {
     if (!isMadeBy(decision, this)) throw new TypeError('This decision was made by another AgentSecurity.');
     const policy = this.#frozenPolicy();
-    const final = requireCallerForExtendedCard(policy, decision, call.operation);
+    const ofCall = decision.granted ? await decideCall(policy, decision, call.operation) : decision;
+    const final = requireCallerForExtendedCard(policy, ofCall, call.operation);
     // A grant by another agent's security opens nothing here.
     sign(final, this, true);
     publishDecision(final, call, policy.schemes, this.#options.onDecision);
@@ -246,7 +250,7 @@ export class AgentSecurity<Ids extends string = never> {
 
   #denyUnauthenticated(operation: Operation): Denied {
     const policy = this.#frozenPolicy();
-    const evaluation = { request: undefined, outcomes: [], durationMs: undefined };
+    const evaluation = { request: undefined, credentials: [], outcomes: [], durationMs: undefined };
     const denied = new Denied(denialOf(policy, 'missing_credential', []), evaluation);
     publishDecision(denied, { operation, binding: 'none' }, policy.schemes, this.#options.onDecision);
     if (!this.#hasWarned) {

@@ -7,9 +7,15 @@ export interface AuthRequest {
   readonly method: string;
   /** The absolute URL the caller addressed, as far as the server can know it. */
   readonly url: string;
-  /** The peer's address, after the framework's own handling of trusted proxies. */
+  /** The caller's address, after the framework's own handling of trusted proxies. */
   readonly remoteAddress: string | undefined;
-  /** The certificate that the peer proved to own in the TLS handshake, trusted or not. */
+  /** The address of whoever holds the other end of the connection: the last proxy, where there is one. */
+  readonly peerAddress?: string | undefined;
+  /**
+   * The certificate that the peer proved to own in the TLS handshake, trusted or not.
+   *
+   * @throws {MalformedCredential} when a proxy passed on something that is no certificate
+   */
   readonly clientCertificate?: PresentedCertificate | undefined;
   /** Header names are matched without regard to case. */
   header(name: string): readonly string[];
@@ -23,4 +29,11 @@ export interface AuthRequest {
 export interface PresentedCertificate {
   /** The DER form. */
   readonly der: Uint8Array;
+  /** The certificates that were sent besides it, in DER, in the order sent. Left out: none are known. */
+  readonly chain?: readonly Uint8Array[] | undefined;
+  /**
+   * What the TLS layer of this process found: `undefined` when it accepted the certificate; its error code (such as
+   * `CERT_HAS_EXPIRED`) when it did not; `forwarded` when a proxy had the connection.
+   */
+  readonly tlsError?: string | undefined;
 }

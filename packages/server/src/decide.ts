@@ -9,6 +9,7 @@ import {
 } from './decision.js';
 import { denialOf } from './denial.js';
 import { MalformedCredential, TooManyAttempts, VerifierUnavailable } from './errors.js';
+import type { Operation } from './operation.js';
 import { anonymousPrincipal, createPrincipal, type Principal } from './principal.js';
 import type { Policy, PolicyRequirement, RegisteredScheme } from './policy.js';
 import type { Verification } from './scheme.js';
@@ -28,6 +29,22 @@ const rank: Readonly<Record<DenialReason, number>> = {
 const absent: SchemeOutcome = Object.freeze({ status: 'absent' });
 const notVerified: SchemeOutcome = Object.freeze({ status: 'not_verified' });
 
+/** A request on its way to its decision. */
+interface Deliberation {
+  readonly policy: Policy;
+  readonly request: AuthRequest;
+  /** What each scheme found. */
+  readonly credentials: readonly unknown[];
+  /** What became of each scheme; filled in as they are verified. */
+  readonly outcomes: SchemeOutcome[];
+  /** Once it is known what is called. */
+  readonly call?: {
+    readonly operation: Operation;
+    /** The genuine credentials that do not allow it, by position; filled in as they are asked. */
+    readonly forbidden: Map<number, SchemeOutcome>;
+  };
+}
+
 /**
  * Decides a request: OR over the requirements, AND inside each. Pure but for calling the schemes.
  *
@@ -37,12 +54,11 @@ const notVerified: SchemeOutcome = Object.freeze({ status: 'not_verified' });
  * @param startedAt `performance.now()` at the start, when somebody wants the duration
  */
 export async function decide(policy: Policy, request: AuthRequest, startedAt?: number): Promise<Decision> {
-  const { schemes, requirements } = policy;
   const outcomes: SchemeOutcome[] = [];
   const credentials: unknown[] = [];
   let malformed = false;
 
-  for (const { scheme } of schemes) {
+  for (const { scheme } of policy.schemes) {
     try {
       const credential = scheme.extract(request);
       if (isPromise(credential)) {
@@ -61,20 +77,60 @@ export async function decide(policy: Policy, request: AuthRequest, startedAt?: n
     }
   }
 
-  const evaluation = (): Evaluation => ({
-    request,
-    outcomes,
-    durationMs: startedAt === undefined ? undefined : performance.now() - startedAt,
-  });
+  const deliberation = { policy, request, credentials, outcomes };
+  const result = malformed ? 'invalid_credential' : await firstMet(deliberation);
+  return conclusion(
+    deliberation,
+    result,
+    startedAt === undefined ? undefined : performance.now() - startedAt,
+  );
+}
 
-  let reason: DenialReason = malformed ? 'invalid_credential' : 'missing_credential';
-  for (const requirement of malformed ? [] : requirements) {
-    if (requirement.entries.some(({ position }) => outcomes[position] === absent)) continue;
-    const result = await decideRequirement(policy, requirement, request, credentials, outcomes);
-    if (result === 'granted') return grant(policy, requirement, credentials, outcomes, evaluation());
+/**
+ * Decides a granted request anew when it is known what is called, where a credential may not allow every call. What was
+ * verified is not verified again; an alternative that was not needed before may be needed now.
+ */
+export async function decideCall(policy: Policy, granted: Granted, operation: Operation): Promise<Decision> {
+  const { request, credentials, outcomes, durationMs } = Granted.evaluation(granted);
+  const isConditional = outcomes.some(
+    (outcome) => outcome.status === 'verified' && outcome.permits !== undefined,
+  );
+  if (request === undefined || !isConditional) return granted;
+  const call = { operation, forbidden: new Map<number, SchemeOutcome>() };
+  const deliberation = { policy, request, credentials, outcomes: [...outcomes], call };
+  return conclusion(deliberation, await firstMet(deliberation), durationMs);
+}
+
+/** The first alternative that is met, or why none is. */
+async function firstMet(deliberation: Deliberation): Promise<PolicyRequirement | DenialReason> {
+  const { policy, outcomes } = deliberation;
+  let reason: DenialReason = 'missing_credential';
+  for (const requirement of policy.requirements) {
+    const isIncomplete = requirement.entries.some(({ position }) => outcomes[position] === absent);
+    if (isIncomplete && !hasConnectionProof(deliberation, requirement)) continue;
+    const result = isIncomplete
+      ? await decideIncomplete(deliberation, requirement)
+      : await decideRequirement(deliberation, requirement);
+    if (result === 'granted') return requirement;
     if (rank[result] > rank[reason]) reason = result;
   }
-  return new Denied(denialOf(policy, reason, outcomes), evaluation());
+  return reason;
+}
+
+function conclusion(
+  { policy, request, credentials, outcomes, call }: Deliberation,
+  result: PolicyRequirement | DenialReason,
+  durationMs: number | undefined,
+): Decision {
+  // Also where another alternative is met: the audit event tells what did not allow the call.
+  const told =
+    call === undefined
+      ? outcomes
+      : outcomes.map((outcome, position) => call.forbidden.get(position) ?? outcome);
+  const evaluation = { request, credentials, outcomes: told, durationMs };
+  return typeof result === 'string'
+    ? new Denied(denialOf(policy, result, told), evaluation)
+    : grant(policy, result, credentials, outcomes, evaluation);
 }
 
 /**
@@ -82,27 +138,94 @@ export async function decide(policy: Policy, request: AuthRequest, startedAt?: n
  * that cannot answer hides no other's refusal: a credential that is wrong stays wrong when the provider comes back.
  */
 async function decideRequirement(
-  policy: Policy,
+  deliberation: Deliberation,
   requirement: PolicyRequirement,
-  request: AuthRequest,
-  credentials: readonly unknown[],
-  outcomes: SchemeOutcome[],
 ): Promise<'granted' | DenialReason> {
+  const { outcomes, call } = deliberation;
   let result: 'granted' | DenialReason = 'granted';
   for (const { position, scopes } of requirement.entries) {
-    let outcome = outcomes[position] ?? absent;
-    if (outcome.status === 'not_verified') {
-      outcome = await verify(policy, position, credentials[position], request);
-      outcomes[position] = outcome;
-    }
-    const partial = judge(outcome, scopes);
+    if (outcomes[position] === notVerified) outcomes[position] = await verify(deliberation, position);
+    const partial = judge(outcomes[position] ?? absent, scopes);
     if (partial === 'invalid_credential') return partial;
     // Of what remains, the farthest from a grant tells what the requirement lacks.
     if (partial !== 'granted' && (result === 'granted' || rank[partial] < rank[result])) result = partial;
   }
-  return result === 'granted' && !isStrongEnough(requirement, outcomes)
-    ? 'insufficient_authentication'
-    : result;
+  if (result !== 'granted') return result;
+  if (!isStrongEnough(requirement, outcomes)) return 'insufficient_authentication';
+  return call === undefined ? 'granted' : permission(deliberation, requirement, call);
+}
+
+function hasConnectionProof({ policy, outcomes }: Deliberation, { entries }: PolicyRequirement): boolean {
+  return entries.some(
+    ({ position }) =>
+      outcomes[position] !== absent && policy.schemes[position]?.scheme.provenByConnection === true,
+  );
+}
+
+/** A requirement that lacks a credential is not met, and costs no more than what the connection proved. */
+async function decideIncomplete(
+  deliberation: Deliberation,
+  { entries }: PolicyRequirement,
+): Promise<DenialReason> {
+  const { policy, outcomes } = deliberation;
+  for (const { position } of entries) {
+    if (outcomes[position] !== notVerified) continue;
+    if (policy.schemes[position]?.scheme.provenByConnection !== true) continue;
+    const outcome = await verify(deliberation, position);
+    outcomes[position] = outcome;
+    if (outcome.status === 'refused' && outcome.reason !== 'not_permitted') return 'invalid_credential';
+  }
+  return 'missing_credential';
+}
+
+/** Whether every credential of a requirement allows the call. */
+async function permission(
+  { policy, credentials, outcomes }: Deliberation,
+  requirement: PolicyRequirement,
+  { operation, forbidden }: NonNullable<Deliberation['call']>,
+): Promise<'granted' | DenialReason> {
+  const principals = principalsOf(policy, requirement, outcomes);
+  for (const { position } of requirement.entries) {
+    const outcome = outcomes[position];
+    if (outcome?.status !== 'verified' || outcome.permits === undefined) continue;
+    const { principal, permits } = outcome;
+    const credential = credentials[position];
+    try {
+      const answer = permits({ operation, principals });
+      const permitted = isPromise(answer) ? await within(policy.verificationTimeout, answer) : answer;
+      const problem = permissionProblem(permitted, principal, credential);
+      if (problem === undefined) continue;
+      forbidden.set(position, problem);
+      return 'not_permitted';
+    } catch (error) {
+      const problem = failure(error, credential, 'not_permitted');
+      forbidden.set(position, 'reason' in problem ? { ...problem, principal } : problem);
+      return judge(problem, []);
+    }
+  }
+  return 'granted';
+}
+
+/** Anything that is not exactly a yes is a no. */
+function permissionProblem(
+  permission: unknown,
+  principal: Principal,
+  credential: unknown,
+): SchemeOutcome | undefined {
+  const answer = (typeof permission === 'object' && permission !== null ? permission : {}) as Partial<
+    Record<'permitted' | 'detail' | 'error', unknown>
+  >;
+  if (answer.permitted === true) return undefined;
+  return {
+    status: 'refused',
+    reason: 'not_permitted',
+    detail:
+      answer.permitted === false
+        ? redact(String(answer.detail), credential)
+        : 'The scheme answered with something that is not a permission.',
+    principal,
+    error: typeof answer.error === 'string' ? answer.error : undefined,
+  };
 }
 
 function judge(outcome: SchemeOutcome, scopes: readonly string[]): 'granted' | DenialReason {
@@ -122,26 +245,30 @@ function judge(outcome: SchemeOutcome, scopes: readonly string[]): 'granted' | D
 }
 
 async function verify(
-  policy: Policy,
+  { policy, request, credentials }: Deliberation,
   position: number,
-  credential: unknown,
-  request: AuthRequest,
 ): Promise<SchemeOutcome> {
   const { id, scheme } = policy.schemes[position] as RegisteredScheme;
+  const credential = credentials[position];
   try {
     const answer = scheme.verify(credential, { schemeId: id, request, resource: policy.resource });
     const verification = isPromise(answer) ? await within(policy.verificationTimeout, answer) : answer;
     return outcomeOf(id, verification, credential);
   } catch (error) {
-    if (error instanceof VerifierUnavailable || error instanceof TooManyAttempts) {
-      return {
-        status: error instanceof TooManyAttempts ? 'too_many_attempts' : 'unavailable',
-        detail: describe(error, credential),
-        retryAfter: error.retryAfter,
-      };
-    }
-    return { status: 'refused', reason: 'invalid', detail: describe(error, credential) };
+    return failure(error, credential, 'invalid');
   }
+}
+
+/** What it means that a scheme threw. */
+function failure(error: unknown, credential: unknown, reason: 'invalid' | 'not_permitted'): SchemeOutcome {
+  if (error instanceof VerifierUnavailable || error instanceof TooManyAttempts) {
+    return {
+      status: error instanceof TooManyAttempts ? 'too_many_attempts' : 'unavailable',
+      detail: describe(error, credential),
+      retryAfter: error.retryAfter,
+    };
+  }
+  return { status: 'refused', reason, detail: describe(error, credential) };
 }
 
 /** Reads what a scheme answered. Anything that is not exactly a verification is a refusal. */
@@ -150,12 +277,20 @@ function outcomeOf(schemeId: string, verification: unknown, credential: unknown)
     Record<keyof (Verification & { verified: true }) | keyof (Verification & { verified: false }), unknown>
   >;
   if (answer.verified === true) {
-    const { principal, scopes } = answer as Verification & { verified: true };
+    const { principal, scopes, permits } = answer as Verification & { verified: true };
     const created = createPrincipal(schemeId, principal, scopes);
     if (created.expiresAt !== undefined && created.expiresAt <= created.authenticatedAt) {
       return { status: 'refused', reason: 'expired', detail: 'The credential has ended.' };
     }
-    return { status: 'verified', principal: created };
+    if (permits === undefined) return { status: 'verified', principal: created };
+    if (typeof permits !== 'function') {
+      return {
+        status: 'refused',
+        reason: 'invalid',
+        detail: 'The scheme answered with a `permits` that is no function.',
+      };
+    }
+    return { status: 'verified', principal: created, permits };
   }
   if (answer.verified === false) {
     const { reason, detail, principal, error } = answer as Verification & { verified: false };
@@ -181,17 +316,27 @@ function grant(
   outcomes: readonly SchemeOutcome[],
   evaluation: Evaluation,
 ): Granted {
-  const principals = new Map<string, Principal>();
+  const principals = principalsOf(policy, requirement, outcomes);
   const presented = new Map<string, unknown>();
   for (const { position } of requirement.entries) {
-    const outcome = outcomes[position];
-    if (outcome?.status !== 'verified') continue;
-    const { id } = policy.schemes[position] as RegisteredScheme;
-    principals.set(id, outcome.principal);
-    presented.set(id, credentials[position]);
+    presented.set((policy.schemes[position] as RegisteredScheme).id, credentials[position]);
   }
   const [primary] = principals.values();
   return new Granted(primary ?? anonymousPrincipal, principals, presented, evaluation);
+}
+
+function principalsOf(
+  { schemes }: Policy,
+  { entries }: PolicyRequirement,
+  outcomes: readonly SchemeOutcome[],
+): ReadonlyMap<string, Principal> {
+  const principals = new Map<string, Principal>();
+  for (const { position } of entries) {
+    const outcome = outcomes[position];
+    if (outcome?.status !== 'verified') continue;
+    principals.set((schemes[position] as RegisteredScheme).id, outcome.principal);
+  }
+  return principals;
 }
 
 function isPromise<T>(value: T | Promise<T>): value is Promise<T> {

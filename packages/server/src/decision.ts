@@ -2,6 +2,7 @@ import type { AuthRequest } from './auth-request.js';
 import type { SecurityRequirementDeclaration } from './card/declaration.js';
 import type { Challenge } from './challenge.js';
 import type { Principal } from './principal.js';
+import type { Verification } from './scheme.js';
 
 /** The one outcome of authenticating a request. */
 export type Decision = Granted | Denied;
@@ -44,6 +45,8 @@ export interface Evaluation {
   readonly request: AuthRequest | undefined;
   /** What became of each scheme that a requirement names, in the order of registration. */
   readonly outcomes: readonly SchemeOutcome[];
+  /** What each of them found, in the same order. */
+  readonly credentials: readonly unknown[];
   /** Milliseconds, measured only when somebody listens for decisions. */
   readonly durationMs: number | undefined;
 }
@@ -67,7 +70,15 @@ export type SchemeOutcome =
       readonly detail: string;
       readonly retryAfter: number;
     }
-  | { readonly status: 'verified'; readonly principal: Principal };
+  | {
+      readonly status: 'verified';
+      readonly principal: Principal;
+      /** Still to be asked when the call is known. */
+      readonly permits?: Permits | undefined;
+    };
+
+/** A scheme's answer to whether a credential allows a call. */
+export type Permits = NonNullable<(Verification & { readonly verified: true })['permits']>;
 
 /**
  * Knows which `AgentSecurity` made a decision, and whether it is final. In the decision itself, because a WeakSet with an

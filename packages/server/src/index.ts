@@ -34,6 +34,8 @@ export type { Actor, ClientCertificate, Principal, PrincipalClaims } from './pri
 export type { ProtectedResourceMetadata } from './protected-resource.js';
 export { DeniedCall } from './protect.js';
 export type {
+  Permission,
+  PermittedCall,
   RefusalReason,
   SchemeDenial,
   SecurityScheme,

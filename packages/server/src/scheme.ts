@@ -1,7 +1,8 @@
 import type { AuthRequest } from './auth-request.js';
 import type { SecuritySchemeDeclaration } from './card/declaration.js';
 import type { Challenge } from './challenge.js';
-import type { PrincipalClaims } from './principal.js';
+import type { Operation } from './operation.js';
+import type { Principal, PrincipalClaims } from './principal.js';
 
 /**
  * The plug-in contract. A security scheme knows where its credential is, whether it is good, and how to ask for it; it
@@ -30,6 +31,13 @@ export interface SecurityScheme<Credential = unknown> {
    * Headers besides the declared one in which callers send secrets. They are kept out of the executor's context.
    */
   readonly secretHeaders?: readonly string[] | undefined;
+
+  /**
+   * Whether the connection itself proves the credential, as it does a client certificate. Such a credential is verified
+   * also when a requirement lacks another one, so that the caller is told what lacks and the audit event who it was.
+   * Default false: an incomplete requirement costs nothing.
+   */
+  readonly provenByConnection?: boolean | undefined;
 
   /** Fetches ahead of traffic whatever the scheme will need. */
   warmUp?(): Promise<void>;
@@ -73,6 +81,13 @@ export type Verification =
       readonly principal: PrincipalClaims;
       /** The scopes the credential carries. Left out: none. */
       readonly scopes?: readonly string[] | undefined;
+      /**
+       * Asked once it is known what is called and by whom, for credentials that allow some calls and not others. Whatever
+       * is not exactly a yes is a no: the call is `not_permitted` (403). Left out: every call is permitted.
+       *
+       * @throws {VerifierUnavailable} the question cannot be answered now: 503
+       */
+      readonly permits?: ((call: PermittedCall) => Permission | Promise<Permission>) | undefined;
     }
   | {
       readonly verified: false;
@@ -86,6 +101,23 @@ export type Verification =
       /** Who it was, where that is known, for the audit event. */
       readonly principal?: PrincipalClaims | undefined;
       /** The standard error code for the challenge, where the reason alone does not tell it. */
+      readonly error?: string | undefined;
+    };
+
+/** A call that credentials have to allow. */
+export interface PermittedCall {
+  readonly operation: Operation;
+  /** Everyone whose credentials the alternative needs, by scheme id, in the order of registration. */
+  readonly principals: ReadonlyMap<string, Principal>;
+}
+
+export type Permission =
+  | { readonly permitted: true }
+  | {
+      readonly permitted: false;
+      /** For the audit event, never for the caller. Must not hold the credential. */
+      readonly detail: string;
+      /** The standard error code for the challenge. */
       readonly error?: string | undefined;
     };
 

@@ -26,7 +26,7 @@ async function eventsOf(
 ): Promise<DecisionEvent[]> {
   const events: DecisionEvent[] = [];
   const security = securityOf(schemes, requirements, { onDecision: (event) => events.push(event) });
-  security.conclude(await security.authenticate(request), call);
+  await security.conclude(await security.authenticate(request), call);
   return events;
 }
 
@@ -129,7 +129,7 @@ describe('the decision event', () => {
     diagnosticsChannel.subscribe(DECISION_CHANNEL, subscriber);
     try {
       const security = securityOf({ a: headerScheme('x-a') });
-      security.conclude(await security.authenticate(authRequest()), call);
+      await security.conclude(await security.authenticate(authRequest()), call);
       expect(published).toEqual([expect.objectContaining({ durationMs: expect.any(Number) as number })]);
     } finally {
       diagnosticsChannel.unsubscribe(DECISION_CHANNEL, subscriber);
@@ -142,7 +142,7 @@ describe('the decision event', () => {
       onDecision: (event) => events.push(event),
     });
     const provisional = await security.authenticate(authRequest());
-    security.conclude(provisional, { operation: 'GetExtendedAgentCard', binding: 'JSONRPC' });
+    await security.conclude(provisional, { operation: 'GetExtendedAgentCard', binding: 'JSONRPC' });
     expect(events).toEqual([
       expect.objectContaining({
         granted: false,
@@ -164,7 +164,7 @@ describe('without a listener', () => {
     try {
       const security = securityOf({ a: headerScheme('x-a') });
       const decision = await security.authenticate(authRequest({ header: { 'x-a': 'alice' } }));
-      security.conclude(decision, call);
+      await security.conclude(decision, call);
       expect(now).not.toHaveBeenCalled();
       const evaluation = decision.granted ? Granted.evaluation(decision) : Denied.evaluation(decision);
       expect(evaluation.durationMs).toBeUndefined();
@@ -178,7 +178,7 @@ describe('without a listener', () => {
     const remoteAddress = vi.fn(() => '192.0.2.1');
     Object.defineProperty(request, 'remoteAddress', { get: remoteAddress });
     const security = securityOf({ a: headerScheme('x-a') });
-    security.conclude(await security.authenticate(request), call);
+    await security.conclude(await security.authenticate(request), call);
     expect(remoteAddress).not.toHaveBeenCalled();
   });
 });

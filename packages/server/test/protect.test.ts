@@ -91,7 +91,7 @@ const strangers: [string, (mine: ReturnType<typeof agent>) => Promise<User | und
   [
     'a user that poses as one of ours',
     async ({ security }) => {
-      const user = new CallerUser(security.conclude(await authenticated(security), call));
+      const user = new CallerUser(await security.conclude(await authenticated(security), call));
       return { isAuthenticated: user.isAuthenticated, userName: user.userName };
     },
   ],
@@ -103,14 +103,14 @@ const strangers: [string, (mine: ReturnType<typeof agent>) => Promise<User | und
     'a grant of another agent',
     async () => {
       const { security } = agent();
-      return new CallerUser(security.conclude(await authenticated(security), call));
+      return new CallerUser(await security.conclude(await authenticated(security), call));
     },
   ],
   ['a grant that was never concluded', async ({ security }) => new CallerUser(await authenticated(security))],
   [
     'a copy of a grant',
     async ({ security }) => {
-      const decision = security.conclude(await authenticated(security), call);
+      const decision = await security.conclude(await authenticated(security), call);
       return new CallerUser(
         Object.assign(Object.create(Object.getPrototypeOf(decision) as object), decision) as Decision,
       );
@@ -119,7 +119,7 @@ const strangers: [string, (mine: ReturnType<typeof agent>) => Promise<User | und
   [
     'a denial',
     async ({ security }) =>
-      new CallerUser(security.conclude(await security.authenticate(authRequest()), call)),
+      new CallerUser(await security.conclude(await security.authenticate(authRequest()), call)),
   ],
 ];
 
@@ -156,7 +156,7 @@ describe.each(strangers)('a call by %s', (_who, stranger) => {
 
 describe('a granted call', () => {
   const grantedContext = async ({ security }: ReturnType<typeof agent>) =>
-    contextWith(new CallerUser(security.conclude(await authenticated(security), call)));
+    contextWith(new CallerUser(await security.conclude(await authenticated(security), call)));
 
   it.each(plain)('reaches %s', async (name) => {
     const mine = agent();
@@ -179,7 +179,7 @@ describe('a granted call', () => {
 describe('an anonymous call that an agent lets in', () => {
   const anonymous = async () => {
     const mine = agent({}, [{ key: [] }, {}]);
-    const decision = mine.security.conclude(await mine.security.authenticate(authRequest()), call);
+    const decision = await mine.security.conclude(await mine.security.authenticate(authRequest()), call);
     return { mine, context: contextWith(new CallerUser(decision)) };
   };
 
@@ -239,7 +239,7 @@ describe('a decision of another AgentSecurity', () => {
   it('cannot be made final here', async () => {
     const [mine, other] = [agent(), agent()];
     const decision = await other.security.authenticate(authRequest({ header: { 'x-key': 'alice' } }));
-    expect(() => mine.security.conclude(decision, call)).toThrow(TypeError);
+    await expect(mine.security.conclude(decision, call)).rejects.toThrow(TypeError);
   });
 });
 
@@ -254,7 +254,7 @@ describe('a denial that no binding presented', () => {
     const security = securityOf({ key: scheme });
     const { handler, methods } = innerHandler();
     const decision = await security.authenticate(authRequest({ header: { 'x-key': 'alice' } }));
-    const concluded = security.conclude(decision, call);
+    const concluded = await security.conclude(decision, call);
     const context = new ServerCallContext({ user: new CallerUser(concluded) });
     await expect(security.protect(handler).sendMessage(params, context)).rejects.toMatchObject({
       code: 'DENIED_CALL',

@@ -5,6 +5,9 @@ import type { Request } from 'express';
 
 import type { AuthRequest, PresentedCertificate } from '../auth-request.js';
 
+/** More intermediate certificates than any chain that is let in has. */
+const MAX_CHAIN = 16;
+
 const none: readonly string[] = Object.freeze([]);
 
 /** The neutral view of an Express request. Nothing is parsed before a scheme asks for it. */
@@ -35,6 +38,10 @@ class ExpressAuthRequest implements AuthRequest {
 
   get remoteAddress(): string | undefined {
     return this.#req.ip;
+  }
+
+  get peerAddress(): string | undefined {
+    return this.#req.socket.remoteAddress;
   }
 
   get clientCertificate(): PresentedCertificate | undefined {
@@ -84,9 +91,22 @@ function cookieValues(fields: readonly string[], name: string): readonly string[
     });
 }
 
+/** Node does not verify again when a session is resumed, but keeps the certificate and the verdict with the session. */
 function certificateOf({ socket }: Request): PresentedCertificate | undefined {
-  const certificate = socket instanceof TLSSocket ? socket.getPeerX509Certificate() : undefined;
-  return certificate === undefined ? undefined : { der: certificate.raw };
+  if (!(socket instanceof TLSSocket)) return undefined;
+  const certificate = socket.getPeerX509Certificate();
+  if (certificate === undefined) return undefined;
+  const chain: Uint8Array[] = [];
+  let issuer = certificate.issuerCertificate;
+  while (issuer !== undefined && chain.length < MAX_CHAIN) {
+    chain.push(issuer.raw);
+    issuer = issuer.issuerCertificate;
+  }
+  return {
+    der: certificate.raw,
+    chain,
+    tlsError: socket.authorized ? undefined : String(socket.authorizationError),
+  };
 }
 
 /**

@@ -65,7 +65,7 @@ export function createGate(
       binding === 'JSONRPC'
         ? jsonRpcCall(body, versionHeader)
         : httpJsonCall(req.method, req.path, body, versionHeader);
-    const decision = security.conclude(provisional, call);
+    const decision = await security.conclude(provisional, call);
     const card = await requestHandler.getAgentCard();
     if (!decision.granted) {
       return denialResponse(decision, call, {

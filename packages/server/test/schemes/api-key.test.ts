@@ -37,7 +37,10 @@ const validated = (validator: (key: string) => unknown) =>
 async function reportOf(scheme: ReturnType<typeof apiKey>, key: string) {
   const events: DecisionEvent[] = [];
   const security = securityOf({ it: scheme }, undefined, { onDecision: (event) => events.push(event) });
-  security.conclude(await security.authenticate(withKey(key)), { operation: 'GetTask', binding: 'JSONRPC' });
+  await security.conclude(await security.authenticate(withKey(key)), {
+    operation: 'GetTask',
+    binding: 'JSONRPC',
+  });
   return {
     granted: events[0]?.granted,
     reason: events[0]?.reason,
