@@ -49,11 +49,32 @@ interface Door {
   readonly headers: () => Record<string, string>;
 }
 
+export type HttpMeasurements = ReadonlyMap<HttpVariant, HttpMeasurement>;
+
+/** What is compared with one another. Each group is measured by itself, so that few other processes are about. */
+const GROUPS: readonly (readonly HttpVariant[])[] = [
+  [
+    'no auth',
+    'API key',
+    'JWT seen before',
+    'JWT never seen',
+    'bare jose',
+    'express-oauth2-jwt-bearer',
+    'passport-jwt',
+  ],
+  ...ALGORITHMS.map((algorithm): HttpVariant[] => [
+    'no auth',
+    `JWT never seen, JWKS, ${algorithm}`,
+    `bare jose, JWKS, ${algorithm}`,
+  ]),
+  ['no auth', '1,000 clients with a JWT each', 'opaque token seen before'],
+];
+
 /**
- * The same agent behind different doors, each in a process of its own that lives through all rounds. The load comes
- * from this process.
+ * The same agent behind different doors, each in a process of its own that lives through the rounds of its group. The
+ * load comes from this process.
  */
-export async function measureHttp(effort: Effort): Promise<ReadonlyMap<HttpVariant, HttpMeasurement>> {
+export async function measureHttp(effort: Effort): Promise<readonly HttpMeasurements[]> {
   const issuers = Object.fromEntries(
     ALGORITHMS.map((algorithm) => [algorithm, createTokenIssuer(algorithm)]),
   ) as Record<Algorithm, TokenIssuer>;
@@ -61,31 +82,45 @@ export async function measureHttp(effort: Effort): Promise<ReadonlyMap<HttpVaria
     ALGORITHMS.map((algorithm) => [algorithm, { keys: [issuers[algorithm].jwk] }]),
   );
   const provider = new Child('servers/provider', keys);
-  const children = [provider];
   try {
     const { port } = await provider.message<{ port: number }>();
-    const servers = doors(effort, issuers, `http://127.0.0.1:${String(port)}`).map((door) => {
+    const all = doors(effort, issuers, `http://127.0.0.1:${String(port)}`);
+    const measurements: HttpMeasurements[] = [];
+    for (const group of GROUPS) {
+      measurements.push(
+        await measureGroup(
+          effort,
+          all.filter(({ variant }) => group.includes(variant)),
+        ),
+      );
+    }
+    return measurements;
+  } finally {
+    await provider.stop();
+  }
+}
+
+async function measureGroup(effort: Effort, group: readonly Door[]): Promise<HttpMeasurements> {
+  const children: Child[] = [];
+  try {
+    const servers = [];
+    for (const door of group) {
       const child = new Child(`servers/${door.file}`, door.settings);
       children.push(child);
+      const { port } = await child.message<{ port: number }>();
+      await throughput(port, effort.warmUpRequests, door);
       const measurement: HttpMeasurement = { requestsPerSecond: [], cpu: [] };
-      return { ...door, child, measurement };
-    });
-    const warm = [];
-    for (const server of servers) {
-      const { port } = await server.child.message<{ port: number }>();
-      await throughput(port, effort.warmUpRequests, server);
-      warm.push({ ...server, port });
+      servers.push({ door, child, port, measurement });
     }
     for (let round = 0; round < effort.rounds; round++) {
-      for (const server of rotated(warm, round)) {
-        const { child, port, measurement } = server;
+      for (const { door, child, port, measurement } of rotated(servers, round)) {
         const before = await child.ask<{ cpuMicroseconds: number }>('cpu');
-        measurement.requestsPerSecond.push(await throughput(port, effort.requests, server));
+        measurement.requestsPerSecond.push(await throughput(port, effort.requests, door));
         const after = await child.ask<{ cpuMicroseconds: number }>('cpu');
         measurement.cpu.push((after.cpuMicroseconds - before.cpuMicroseconds) / effort.requests);
       }
     }
-    return new Map(servers.map(({ variant, measurement }) => [variant, measurement]));
+    return new Map(servers.map(({ door, measurement }) => [door.variant, measurement]));
   } finally {
     await Promise.all(children.map((child) => child.stop()));
   }

@@ -1,7 +1,7 @@
 import { arch, availableParallelism, cpus, platform } from 'node:os';
 
 import type { DecisionMeasurements, DecisionTimes } from './decision.js';
-import type { HttpMeasurement, HttpVariant } from './http.js';
+import type { HttpMeasurements, HttpVariant } from './http.js';
 import type { LatencyMeasurement, LatencyVariant } from './latency.js';
 import { ALGORITHMS, type Effort } from './settings.js';
 import { ratios, spreadOf } from './statistics.js';
@@ -15,7 +15,8 @@ const atLeast = (bound: number): Budget => ({ comparison: '≥', bound });
 const atMost = (bound: number): Budget => ({ comparison: '≤', bound });
 
 interface Measurements {
-  readonly http: ReadonlyMap<HttpVariant, HttpMeasurement>;
+  /** Group by group. */
+  readonly http: readonly HttpMeasurements[];
   readonly latency: ReadonlyMap<LatencyVariant, LatencyMeasurement>;
   readonly decisions: DecisionMeasurements;
 }
@@ -37,7 +38,8 @@ over the rounds, the quartiles, and in brackets the extremes.
 
 The same tiny agent (Express, the SDK's \`DefaultRequestHandler\`, \`SendMessage\` answered with a message at once), one
 server process for each variant, ${String(effort.requests)} requests a round over ten kept-alive connections, the load generator on the
-same machine. Without auth and with the other packages it is served by the SDK's \`jsonRpcHandler\`; with this one by
+same machine. What is compared with one another runs as one group, one group after the other: the first table below
+compares within a group, and the second has "no auth" once for each. Without auth and with the other packages it is served by the SDK's \`jsonRpcHandler\`; with this one by
 \`agentRouter\`, which calls the SDK's transport handlers directly, without the router of its own and the ETag for each
 answer that \`jsonRpcHandler\` has. What that saves can be more than a credential costs: the ratio is then above 1.
 
@@ -73,9 +75,9 @@ ${decisionTable(decisions)}
 `;
 }
 
-function httpTable(http: ReadonlyMap<HttpVariant, HttpMeasurement>): string {
+function httpTable(http: readonly HttpMeasurements[]): string {
   const compared = (title: string, of: HttpVariant, to: HttpVariant, budget?: Budget) =>
-    row(title, ratios(rates(http, of), rates(http, to)), format(3), budget);
+    row(title, ratios(...rates(http, of, to)), format(3), budget);
   return table(
     ['Requests per second', 'Ratio', 'Spread', 'Budget', 'Holds'],
     [
@@ -116,14 +118,16 @@ function httpTable(http: ReadonlyMap<HttpVariant, HttpMeasurement>): string {
   );
 }
 
-function absoluteTable(http: ReadonlyMap<HttpVariant, HttpMeasurement>): string {
+function absoluteTable(http: readonly HttpMeasurements[]): string {
   return table(
     ['Variant', 'Requests per second', 'Spread', 'Server processor time per request, µs'],
-    [...http].map(([variant, { requestsPerSecond, cpu }]) => [
-      variant,
-      ...spreadCells(requestsPerSecond, format(0)),
-      format(0)(spreadOf(cpu).median),
-    ]),
+    http
+      .flatMap((group) => [...group])
+      .map(([variant, { requestsPerSecond, cpu }]) => [
+        variant,
+        ...spreadCells(requestsPerSecond, format(0)),
+        format(0)(spreadOf(cpu).median),
+      ]),
   );
 }
 
@@ -176,8 +180,14 @@ function decisionTable({ apiKey, seenJwt, alternatives }: DecisionMeasurements):
   );
 }
 
-function rates(http: ReadonlyMap<HttpVariant, HttpMeasurement>, variant: HttpVariant): readonly number[] {
-  return http.get(variant)?.requestsPerSecond ?? [];
+/** Of two variants in the group that both are in. */
+function rates(
+  http: readonly HttpMeasurements[],
+  of: HttpVariant,
+  to: HttpVariant,
+): [readonly number[], readonly number[]] {
+  const group = http.find((measurements) => measurements.has(of) && measurements.has(to));
+  return [group?.get(of)?.requestsPerSecond ?? [], group?.get(to)?.requestsPerSecond ?? []];
 }
 
 function row(
