@@ -19,6 +19,7 @@ import {
 import { configurationError } from '../errors.js';
 import type { Verification } from '../scheme.js';
 import { circuit, type CircuitOptions } from './circuit.js';
+import { delegationReader, type DelegationOptions, type DelegationReader } from './delegation.js';
 import { discoverIssuer } from './discovery.js';
 import {
   ASYMMETRIC_ALGORITHMS,
@@ -43,7 +44,7 @@ export type ClientAuthentication =
   /** RFC 8705: the given `fetch` presents the client certificate. */
   | { readonly method: 'tls_client_auth' };
 
-export interface IntrospectionOptions extends TokenMemoryOptions, OutboundOptions {
+export interface IntrospectionOptions extends TokenMemoryOptions, DelegationOptions, OutboundOptions {
   /** The authorization server; where its metadata is looked for, unless `endpoint` is given. */
   readonly issuer: string;
   /** The introspection endpoint. Default: as the metadata says. */
@@ -77,6 +78,7 @@ const METADATA = { maxAge: 3_600_000, maxStale: 86_400_000, cooldown: 5_000 };
 export function introspection(options: IntrospectionOptions): Required<TokenVerifier> {
   const { issuer, endpoint, clientId, signedResponseAlg, refusedMaxAge = 5 } = options;
   const audience = [options.audience].flat() as readonly string[];
+  const delegation = delegationReader('introspection()', options);
   for (const [name, values] of Object.entries({ issuer: [issuer], clientId: [clientId], audience })) {
     if (values.length === 0 || !values.every((value) => typeof value === 'string' && value !== '')) {
       throw invalid(`${name} must be a non-empty string.`);
@@ -122,7 +124,7 @@ export function introspection(options: IntrospectionOptions): Required<TokenVeri
       async (token) =>
         token.length > MAX_TOKEN_LENGTH
           ? refused('it is too long')
-          : verificationFrom(await ask(token), { issuer, audience, scopes: options.scopes }),
+          : verificationFrom(await ask(token), { issuer, audience, delegation, scopes: options.scopes }),
       options,
       refusedMaxAge,
     ),
@@ -151,7 +153,12 @@ function isAboutToken(error: unknown): boolean {
 
 function verificationFrom(
   response: IntrospectionResponse,
-  expected: { issuer: string; audience: readonly string[]; scopes: ScopesMapper | undefined },
+  expected: {
+    issuer: string;
+    audience: readonly string[];
+    delegation: DelegationReader;
+    scopes: ScopesMapper | undefined;
+  },
 ): Verification {
   if (!response.active) return refused('the authorization server says that it is not active');
   if (response.iss !== undefined && response.iss !== expected.issuer)
@@ -179,6 +186,7 @@ function verificationFrom(
     { ...response, iss: expected.issuer, sub },
     {
       clockTolerance: 0,
+      delegation: expected.delegation,
       scopes: expected.scopes,
     },
   );

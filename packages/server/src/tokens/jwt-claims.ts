@@ -1,6 +1,7 @@
 import { errors, type JWTPayload } from 'jose';
 
 import type { Verification } from '../scheme.js';
+import type { DelegationReader } from './delegation.js';
 
 /** Finds the scopes in a token's claims. */
 export type ScopesMapper = (claims: Readonly<Record<string, unknown>>) => readonly string[];
@@ -27,12 +28,18 @@ export const ASYMMETRIC_ALGORITHMS: readonly string[] = [
  */
 export function verificationOf(
   claims: JWTPayload,
-  options: { clockTolerance: number; scopes?: ScopesMapper | undefined },
+  options: {
+    clockTolerance: number;
+    delegation: DelegationReader;
+    scopes?: ScopesMapper | undefined;
+  },
 ): Verification {
   const { sub, iss, exp } = claims;
   if (typeof sub !== 'string' || sub === '') return refused('"sub" is not a non-empty string');
   // JSON has numbers so large that they read as Infinity: a token that never ends.
   if (exp === undefined || !Number.isFinite(exp) || exp >= 1e11) return refused('"exp" is not a usable time');
+  const delegation = options.delegation(claims);
+  if ('problem' in delegation) return refused(delegation.problem);
   return {
     verified: true,
     principal: {
@@ -40,6 +47,7 @@ export function verificationOf(
       issuer: iss,
       clientId: clientIdOf(claims),
       claims: deepFreeze(claims),
+      actor: delegation.actor,
       expiresAt: exp + options.clockTolerance,
     },
     scopes: (options.scopes ?? scopesOf)(claims),

@@ -9,6 +9,7 @@ import {
 
 import { configurationError } from '../errors.js';
 import type { Verification } from '../scheme.js';
+import { delegationReader, type DelegationOptions } from './delegation.js';
 import {
   ASYMMETRIC_ALGORITHMS,
   DEFAULT_MAX_LIFETIME,
@@ -62,7 +63,8 @@ export interface TrustedIssuer {
   readonly scopes?: ScopesMapper | undefined;
 }
 
-export interface JwtFromIssuerOptions extends TokenMemoryOptions, Pick<TrustedIssuer, 'accept' | 'anyJwt'> {
+export interface JwtFromIssuerOptions
+  extends TokenMemoryOptions, DelegationOptions, Pick<TrustedIssuer, 'accept' | 'anyJwt'> {
   /** One issuer or several; which one a token is checked against is decided by its exact `iss`. */
   readonly issuer: string | TrustedIssuer | readonly (string | TrustedIssuer)[];
   /** The `aud` a token must have, alone or among others; several are alternatives. Needed unless every issuer has its own. */
@@ -89,6 +91,7 @@ export interface JwtFromIssuerOptions extends TokenMemoryOptions, Pick<TrustedIs
 export function jwtFromIssuer(options: JwtFromIssuerOptions): Required<TokenVerifier> {
   const { clockTolerance = 5, maxLifetime = DEFAULT_MAX_LIFETIME, keys = {} } = options;
   const requiredClaims = [...new Set(['iss', 'exp', 'sub', ...(options.requiredClaims ?? [])])];
+  const delegation = delegationReader('jwtFromIssuer()', options);
   const issuers = new Map<string, Issuer>();
   for (const given of [options.issuer].flat() as readonly (string | TrustedIssuer)[]) {
     const issuer = readIssuer(given, options, keys);
@@ -125,7 +128,7 @@ export function jwtFromIssuer(options: JwtFromIssuerOptions): Required<TokenVeri
       if (livesTooLong(payload, maxLifetime, clockTolerance)) {
         return refused(`it is valid for more than ${String(maxLifetime)} seconds`);
       }
-      return verificationOf(payload, { clockTolerance, scopes: issuer.scopes });
+      return verificationOf(payload, { clockTolerance, delegation, scopes: issuer.scopes });
     } catch (error) {
       // decodeProtectedHeader and decodeJwt throw a TypeError on what is no JWT at all.
       if (error instanceof TypeError) return refused('it is not a JWT, or its key is not usable');

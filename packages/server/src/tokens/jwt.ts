@@ -4,6 +4,7 @@ import { jwtVerify, type JWK } from 'jose';
 
 import { configurationError } from '../errors.js';
 import type { Verification } from '../scheme.js';
+import { delegationReader, type DelegationOptions } from './delegation.js';
 import {
   DEFAULT_MAX_LIFETIME,
   isIdToken,
@@ -37,6 +38,7 @@ export type JwtOptions = {
   /** Claims that must be present besides `iss`, `aud`, `exp` and `sub`. */
   readonly requiredClaims?: readonly string[];
 } & TokenMemoryOptions &
+  DelegationOptions &
   (
     | {
         /** Shared with the issuer: at least as many bytes as the hash has (RFC 7518 §3.2), so 32 for HS256. */
@@ -77,6 +79,7 @@ export function jwt(options: JwtOptions): TokenVerifier {
   const issuer = nonEmptyList('issuer', options.issuer);
   const audience = nonEmptyList('audience', options.audience);
   const { key, algorithms } = keyAndAlgorithms(options);
+  const delegation = delegationReader('jwt()', options);
   if (!Number.isFinite(clockTolerance) || clockTolerance < 0) {
     throw invalid('clockTolerance must be a number of seconds, 0 or more.');
   }
@@ -103,7 +106,7 @@ export function jwt(options: JwtOptions): TokenVerifier {
       if (livesTooLong(payload, maxLifetime, clockTolerance)) {
         return refused(`it is valid for more than ${String(maxLifetime)} seconds`);
       }
-      return verificationOf(payload, { clockTolerance });
+      return verificationOf(payload, { clockTolerance, delegation });
     } catch (error) {
       return refusalOf(error);
     }
