@@ -1,0 +1,164 @@
+import type { PresentedCertificate } from '../auth-request.js';
+import {
+  asTrust,
+  type CertificateTrust,
+  type TrustOptions,
+  type TrustVerdict,
+} from '../certificates/trust.js';
+import { configurationError } from '../errors.js';
+import { toEpochMilliseconds, type ClientCertificate, type PrincipalClaims } from '../principal.js';
+import type { SecurityScheme, Verification, VerifyContext } from '../scheme.js';
+import { verifyWith, type Validator } from '../validator.js';
+
+export interface MutualTlsOptions {
+  /** Which client certificates are trusted. Give the server the same `certificateTrust()`. */
+  readonly trust: TrustOptions | CertificateTrust;
+  /**
+   * Says whose a certificate is: the subject, or the subject with whatever else is known; undefined refuses it. Default: its
+   * URI, else its DNS name, else its common name; a certificate with several of them is refused.
+   */
+  readonly identify?: (certificate: ClientCertificate) => string | PrincipalClaims | undefined;
+  /**
+   * Asked about each trusted certificate, such as whether its holder still has an account; it may give scopes. Where it
+   * returns a principal without `issuer`, it is that of the certificate.
+   */
+  readonly validator?: Validator<IdentifiedCertificate>;
+  /** Published. */
+  readonly description?: string;
+}
+
+/** A trusted certificate, and whose it is. */
+export interface IdentifiedCertificate {
+  readonly certificate: ClientCertificate;
+  readonly subject: string;
+  /** Who vouches for the subject. */
+  readonly issuer: string;
+}
+
+/** OpenSSL's codes, as Node.js names them, which say no more than that the issuer is unknown. */
+const unknownIssuer = new Set([
+  'DEPTH_ZERO_SELF_SIGNED_CERT',
+  'SELF_SIGNED_CERT_IN_CHAIN',
+  'UNABLE_TO_GET_ISSUER_CERT',
+  'UNABLE_TO_GET_ISSUER_CERT_LOCALLY',
+  'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
+]);
+
+/**
+ * Client certificates (`mutualTLS`). What the TLS layer found counts, and so does our own verification of the chain.
+ *
+ * The principal's `issuer` is the trusted authority: two of them that issue certificates for the same name do not make one
+ * caller. It is `x509:<SHA-256 of its public key>/<uri, dns, cn or mapped>` after the kind of name, or
+ * `spiffe://<trust domain>`.
+ *
+ * @throws {ConfigurationError} `INVALID_OPTION` when nothing is trusted, or something given cannot be used
+ */
+export function mutualTls({
+  trust,
+  identify,
+  validator,
+  description,
+}: MutualTlsOptions): SecurityScheme<PresentedCertificate> {
+  for (const [option, value] of Object.entries({ identify, validator })) {
+    if (value !== undefined && typeof value !== 'function') {
+      throw configurationError('INVALID_OPTION', `mutualTls: ${option} must be a function.`);
+    }
+  }
+  const trusted = asTrust(trust);
+
+  async function verify(presented: PresentedCertificate, context: VerifyContext): Promise<Verification> {
+    const verdict = await trusted.verify(presented);
+    if (!verdict.trusted) return { verified: false, reason: verdict.reason, detail: verdict.detail };
+    const { tlsError } = presented;
+    if (!isAcceptedByTls(tlsError, verdict)) {
+      return refusal(`The TLS layer did not accept the certificate: ${String(tlsError)}.`);
+    }
+    const claims = claimsOf(verdict, identify);
+    if ('problem' in claims) return refusal(claims.problem);
+    return validator === undefined
+      ? { verified: true, principal: claims }
+      : validated(claims, verdict.certificate, validator, context);
+  }
+
+  return {
+    declaration: { type: 'mutualTLS', description },
+    provenByConnection: true,
+    extract: (request) => request.clientCertificate,
+    verify,
+  };
+}
+
+type Trusted = TrustVerdict & { readonly trusted: true };
+/** Claims whose issuer is known. */
+type Identified = PrincipalClaims & { readonly issuer: string };
+
+/**
+ * A certificate that is accepted as it is needs no issuer that the TLS layer knows. Everything else it found is final; when
+ * a proxy had the connection, there is nothing that it could have found.
+ */
+function isAcceptedByTls(tlsError: string | undefined, { anchor }: Trusted): boolean {
+  if (tlsError === undefined || tlsError === 'forwarded') return true;
+  return (anchor === 'fingerprint' || anchor === 'certificate') && unknownIssuer.has(tlsError);
+}
+
+function claimsOf(
+  { authority, subject, certificate, anchor }: Trusted,
+  identify: MutualTlsOptions['identify'],
+): Identified | { readonly problem: string } {
+  // The kind is a part of the authority: otherwise a common name could be the same caller as a DNS name.
+  const issuerFor = (kind: string) => (anchor === 'spiffe' ? authority : `${authority}/${kind}`);
+  const own = { certificate, expiresAt: new Date(certificate.validTo) };
+  if (identify === undefined) {
+    return subject.kind === 'none'
+      ? { problem: subject.problem }
+      : { ...own, subject: subject.value, issuer: issuerFor(subject.kind) };
+  }
+  const identified: unknown = identify(certificate);
+  const claims = typeof identified === 'string' ? { subject: identified } : identified;
+  return isClaims(claims)
+    ? withDefaults(claims, { ...own, issuer: issuerFor('mapped') })
+    : { problem: '"identify" named nobody.' };
+}
+
+function isClaims(value: unknown): value is PrincipalClaims {
+  return (
+    typeof value === 'object' &&
+    value !== null &&
+    'subject' in value &&
+    typeof value.subject === 'string' &&
+    value.subject !== ''
+  );
+}
+
+async function validated(
+  claims: Identified,
+  certificate: ClientCertificate,
+  validator: Validator<IdentifiedCertificate>,
+  context: VerifyContext,
+): Promise<Verification> {
+  const { subject, issuer } = claims;
+  const verification = await verifyWith(validator)({ certificate, subject, issuer }, context);
+  return verification.verified
+    ? { ...verification, principal: withDefaults(verification.principal, claims) }
+    : { ...verification, principal: claims };
+}
+
+/** Nobody outlives the certificate. */
+function withDefaults(
+  claims: PrincipalClaims,
+  { issuer, certificate, expiresAt }: Omit<Identified, 'subject'>,
+): Identified {
+  const ends = [claims.expiresAt, expiresAt].flatMap((end) =>
+    end === undefined ? [] : [toEpochMilliseconds(end)],
+  );
+  return {
+    ...claims,
+    issuer: claims.issuer ?? issuer,
+    certificate,
+    expiresAt: ends.length === 0 ? undefined : new Date(Math.min(...ends)),
+  };
+}
+
+function refusal(detail: string): Verification {
+  return { verified: false, reason: 'invalid', detail };
+}
