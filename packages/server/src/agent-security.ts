@@ -9,6 +9,11 @@ import { decide, decideCall } from './decide.js';
 import { Denied, Granted, isFinal, isMadeBy, sign, type Decision } from './decision.js';
 import { hasDecisionListeners, publishDecision, type DecisionListener } from './decision-event.js';
 import { configurationError } from './errors.js';
+import {
+  certificateForwarding,
+  type CertificateForwarding,
+  type ForwardedCertificateOptions,
+} from './forwarded-certificate.js';
 import type { Operation } from './operation.js';
 import { denialOf } from './denial.js';
 import type { Policy, RegisteredScheme } from './policy.js';
@@ -41,6 +46,11 @@ export interface AgentSecurityOptions {
    * checked against its origin instead of the Host header.
    */
   readonly resource?: string;
+  /**
+   * Takes client certificates from the headers of these proxies. From anybody else the headers are ignored, which the
+   * decision event tells. Default: no header means anything, and client certificates come from the TLS connection.
+   */
+  readonly forwardedCertificate?: ForwardedCertificateOptions;
 }
 
 export interface DenialPresentation {
@@ -74,6 +84,7 @@ const MAX_TIMEOUT = 2 ** 31 - 1;
  */
 export class AgentSecurity<Ids extends string = never> {
   readonly #options: AgentSecurityOptions;
+  readonly #forwarding: CertificateForwarding | undefined;
   readonly #schemes: RegisteredScheme[] = [];
   readonly #requirements: RegisteredRequirement[] = [];
   #policy: Policy | undefined;
@@ -95,6 +106,7 @@ export class AgentSecurity<Ids extends string = never> {
       );
     }
     this.#options = { ...options, verificationTimeout, denials: { messages, others } };
+    this.#forwarding = options.forwardedCertificate && certificateForwarding(options.forwardedCertificate);
   }
 
   /** Publishes a scheme on the card. It is enforced by the requirements that name it. */
@@ -138,7 +150,24 @@ export class AgentSecurity<Ids extends string = never> {
    * not final before {@link conclude}.
    */
   authenticate(request: AuthRequest): Promise<Decision> {
-    return this.#decide(this.#frozenPolicy(), request);
+    return this.#decide(this.#frozenPolicy(), this.#forwarding?.view(request) ?? request);
+  }
+
+  /**
+   * Decides about a request to something else than the agent, such as another route of the same application, and tells
+   * whoever listens (`operation` is `unknown`). It takes a caller with a name, so the anonymous alternative is not met; a
+   * credential that allows some calls and not others (`permits`) is denied as `not_permitted`. The decision opens
+   * nothing at the agent itself.
+   *
+   * @param binding what the event is to name in `binding`, such as `HTTP`
+   */
+  async authenticateElsewhere(request: AuthRequest, binding: string): Promise<Decision> {
+    const policy = this.#frozenPolicy();
+    const decision = await this.authenticate(request);
+    const elsewhere = decision.granted ? await decideCall(policy, decision, undefined) : decision;
+    const final = requireCaller(policy, elsewhere);
+    publishDecision(final, { operation: 'unknown', binding }, policy.schemes, this.#options.onDecision);
+    return final;
   }
 
   /**
@@ -154,7 +183,8 @@ export class AgentSecurity<Ids extends string = never> {
     if (!isMadeBy(decision, this)) throw new TypeError('This decision was made by another AgentSecurity.');
     const policy = this.#frozenPolicy();
     const ofCall = decision.granted ? await decideCall(policy, decision, call.operation) : decision;
-    const final = requireCallerForExtendedCard(policy, ofCall, call.operation);
+    // The extended card always needs an authenticated caller (A2A 1.0 §13.3), also on an agent that is open to everyone.
+    const final = call.operation === 'GetExtendedAgentCard' ? requireCaller(policy, ofCall) : ofCall;
     // A grant by another agent's security opens nothing here.
     sign(final, this, true);
     publishDecision(final, call, policy.schemes, this.#options.onDecision);
@@ -222,10 +252,10 @@ export class AgentSecurity<Ids extends string = never> {
     return this.#options.agentCardUrl;
   }
 
-  /** The names of the headers in which callers send secrets, in lower case. */
+  /** The names of the headers in which callers send secrets, and proxies certificates, in lower case. */
   get secretHeaders(): ReadonlySet<string> {
     this.#frozenPolicy();
-    this.#secretHeaders ??= secretHeaders(this.#schemes);
+    this.#secretHeaders ??= new Set([...secretHeaders(this.#schemes), ...(this.#forwarding?.headers ?? [])]);
     return this.#secretHeaders;
   }
 
@@ -272,10 +302,9 @@ export class AgentSecurity<Ids extends string = never> {
   }
 }
 
-/** The extended card always needs an authenticated caller (A2A 1.0 §13.3), also on an agent that is open to everyone. */
-function requireCallerForExtendedCard(policy: Policy, decision: Decision, operation: Operation): Decision {
-  if (operation !== 'GetExtendedAgentCard' || !decision.granted || decision.principals.size > 0)
-    return decision;
+/** The anonymous alternative lets nobody in here. */
+function requireCaller(policy: Policy, decision: Decision): Decision {
+  if (!decision.granted || decision.principals.size > 0) return decision;
   const evaluation = Granted.evaluation(decision);
   return new Denied(denialOf(policy, 'missing_credential', evaluation.outcomes), evaluation);
 }

@@ -2,6 +2,7 @@ import diagnosticsChannel from 'node:diagnostics_channel';
 
 import type { Decision, DenialReason, SchemeOutcome } from './decision.js';
 import { Denied, Granted } from './decision.js';
+import { warningsOf } from './forwarded-certificate.js';
 import type { Operation } from './operation.js';
 import type { RegisteredScheme } from './policy.js';
 
@@ -25,6 +26,8 @@ export interface DecisionEvent {
   readonly remoteAddress: string | undefined;
   /** What authentication took, in milliseconds. */
   readonly durationMs: number | undefined;
+  /** What was odd about the request and was ignored: a certificate in a header of somebody who is no proxy. */
+  readonly warnings: readonly string[];
 }
 
 /** One scheme's part in a decision. */
@@ -68,6 +71,7 @@ export function publishDecision(
     schemes: schemes.map(({ id }, position) => reportOf(id, evaluation.outcomes[position])),
     remoteAddress: evaluation.request?.remoteAddress,
     durationMs: evaluation.durationMs,
+    warnings: warningsOf(evaluation.request),
   });
   channel.publish(event);
   try {

@@ -54,6 +54,7 @@ describe('the decision event', () => {
         ],
         remoteAddress: '192.0.2.1',
         durationMs: expect.any(Number) as number,
+        warnings: [],
       },
     ]);
   });

@@ -1,12 +1,8 @@
-import { TLSSocket } from 'node:tls';
-
-import { parse as parseCookie } from 'cookie';
 import type { Request } from 'express';
 
 import type { AuthRequest, PresentedCertificate } from '../auth-request.js';
-
-/** More intermediate certificates than any chain that is let in has. */
-const MAX_CHAIN = 16;
+import { connectionCertificate } from '../connection-certificate.js';
+import { cookieValues } from '../http/cookie-values.js';
 
 const none: readonly string[] = Object.freeze([]);
 
@@ -45,7 +41,7 @@ class ExpressAuthRequest implements AuthRequest {
   }
 
   get clientCertificate(): PresentedCertificate | undefined {
-    return certificateOf(this.#req);
+    return connectionCertificate(this.#req.socket);
   }
 
   /**
@@ -79,34 +75,6 @@ class ExpressAuthRequest implements AuthRequest {
   cookie(name: string): readonly string[] {
     return cookieValues(this.header('cookie'), name);
   }
-}
-
-/** Each pair is read on its own, because a parser of the whole field keeps only one of several equal names. */
-function cookieValues(fields: readonly string[], name: string): readonly string[] {
-  return fields
-    .flatMap((field) => field.split(';'))
-    .flatMap((pair) => {
-      const cookies = parseCookie(pair);
-      return Object.hasOwn(cookies, name) ? [cookies[name] ?? ''] : [];
-    });
-}
-
-/** Node does not verify again when a session is resumed, but keeps the certificate and the verdict with the session. */
-function certificateOf({ socket }: Request): PresentedCertificate | undefined {
-  if (!(socket instanceof TLSSocket)) return undefined;
-  const certificate = socket.getPeerX509Certificate();
-  if (certificate === undefined) return undefined;
-  const chain: Uint8Array[] = [];
-  let issuer = certificate.issuerCertificate;
-  while (issuer !== undefined && chain.length < MAX_CHAIN) {
-    chain.push(issuer.raw);
-    issuer = issuer.issuerCertificate;
-  }
-  return {
-    der: certificate.raw,
-    chain,
-    tlsError: socket.authorized ? undefined : String(socket.authorizationError),
-  };
 }
 
 /**
