@@ -1,1 +1,1 @@
-export {};
+export { agentServices, type AgentService, type AgentServicesOptions } from './agent-services.js';
