@@ -1,12 +1,9 @@
-import { createHash } from 'node:crypto';
-
 import { A2A_VERSION_HEADER } from '@a2a-js/sdk';
 import type { A2ARequestHandler } from '@a2a-js/sdk/server';
 import type { Request, RequestHandler, Response } from 'express';
 
 import type { AgentSecurity } from '../agent-security.js';
-import { toCardJson, toLegacyCardJson } from '../card/publish.js';
-import { isLegacyVersion } from '../http/call.js';
+import { agentCardEndpoint } from '../http/agent-card-endpoint.js';
 import { assertProtected } from '../protect.js';
 
 export interface AgentCardRouteOptions {
@@ -22,49 +19,27 @@ export interface AgentCardRouteOptions {
  * `A2A-Version`, or by sending none, provided that the card offers a 0.3 interface. The SDK's own `agentCardHandler`
  * serves its in-memory form, which is not the protocol's.
  */
-export function agentCardRoute({
-  security,
-  requestHandler,
-  maxAge = 3600,
-}: AgentCardRouteOptions): RequestHandler {
+export function agentCardRoute({ security, requestHandler, maxAge }: AgentCardRouteOptions): RequestHandler {
   security.validate();
   assertProtected(requestHandler, 'agentCardRoute');
+  const endpoint = agentCardEndpoint(security, requestHandler, maxAge);
 
   async function serve(req: Request, res: Response): Promise<void> {
-    const card = await requestHandler.getAgentCard();
-    const legacy = isLegacyVersion(req.get(A2A_VERSION_HEADER))
-      ? await toLegacyCardJson(card, security.published)
-      : undefined;
-    const body = JSON.stringify(legacy ?? toCardJson(card));
-    res.status(200);
-    res.vary(A2A_VERSION_HEADER);
-    res.setHeader('content-type', 'application/json');
-    res.setHeader('cache-control', maxAge > 0 ? `public, max-age=${String(maxAge)}` : 'no-cache');
-    const etag = `"${createHash('sha256').update(body).digest('base64url')}"`;
-    res.setHeader('etag', etag);
-    if (hasCurrent(req, etag)) {
-      res.removeHeader('content-type');
-      res.status(304).end();
-    } else {
-      res.setHeader('content-length', Buffer.byteLength(body));
-      res.end(req.method === 'HEAD' ? undefined : body);
-    }
+    const { status, headers, body } = await endpoint({
+      method: req.method,
+      version: req.get(A2A_VERSION_HEADER),
+      ifNoneMatch: req.get('if-none-match'),
+    });
+    const { vary, ...others } = headers;
+    res.status(status);
+    if (vary !== undefined) res.vary(String(vary));
+    for (const [name, value] of Object.entries(others)) res.setHeader(name, value);
+    if (status === 200) res.setHeader('content-length', Buffer.byteLength(body));
+    // Node leaves the body of an answer to HEAD out by itself.
+    res.end(body);
   }
 
   return (req, res, next) => {
-    if (req.method !== 'GET' && req.method !== 'HEAD') {
-      res.status(405).setHeader('allow', 'GET, HEAD').end();
-      return;
-    }
     serve(req, res).catch(next);
   };
-}
-
-/**
- * RFC 9110 §13.1.2. Not Express's `req.fresh`, which is false with the `Cache-Control: no-cache` that fetch sends along
- * with every If-None-Match.
- */
-function hasCurrent(req: Request, etag: string): boolean {
-  const tags = (req.get('if-none-match') ?? '').split(',').map((tag) => tag.trim().replace(/^W\//, ''));
-  return tags.includes(etag) || tags.includes('*');
 }

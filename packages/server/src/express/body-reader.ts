@@ -1,35 +1,24 @@
-import { A2A_CONTENT_TYPE } from '@a2a-js/sdk';
 import express, { type Request, type RequestHandler, type Response } from 'express';
 
+import { bodyTypes, mediaTypeOf, notJson, notSentAsJson } from '../http/body.js';
 import type { HttpBinding } from '../http/call.js';
 
-/** As the SDK's. */
-export const DEFAULT_BODY_LIMIT = 102_400;
+/** Resolves to what was wrong with the body, if anything. */
+export type BodyReader = (req: Request, res: Response) => Promise<Error | undefined>;
 
 /**
- * Reads the body, unless somebody did so before, and leaves it parsed in `req.body`, where the SDK finds it.
- *
- * A body that is not sent as JSON is refused, whoever read it: a form on another site can send one with the caller's
- * cookies, but cannot name that type without asking first (CORS).
+ * Reads the body, unless somebody did so before, and leaves it parsed in `req.body`, where the SDK finds it. A body that
+ * is not sent as JSON is refused, whoever read it.
  *
  * @param limit in bytes, or as `bytes` reads it
- * @returns a function that resolves to what was wrong with the body, if anything
  */
-export function bodyReader(
-  binding: HttpBinding,
-  limit: number | string,
-): (req: Request, res: Response) => Promise<Error | undefined> {
-  const type = binding === 'JSONRPC' ? ['application/json'] : ['application/json', A2A_CONTENT_TYPE];
+export function bodyReader(binding: HttpBinding, limit: number | string): BodyReader {
+  const type = [...bodyTypes[binding]];
   // Not strict, so that a body that is no object gets our answer and not the parser's.
   const parse: RequestHandler = express.json({ limit, type, strict: false });
   return async (req, res) => {
     if (isPlain(req, type, limit)) return readPlain(req);
-    if (hasBody(req) && !type.includes(mediaTypeOf(req))) {
-      return Object.assign(new Error('The body is not sent as JSON.'), {
-        status: 415,
-        type: 'media.type.unsupported',
-      });
-    }
+    if (hasBody(req) && !type.includes(mediaTypeOf(req.headers['content-type']))) return notSentAsJson();
     const failure = await new Promise<unknown>((resolve) => {
       void parse(req, res, (error?: unknown) => {
         resolve(error);
@@ -68,10 +57,6 @@ function hasBody({ headers }: Request): boolean {
   return headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0;
 }
 
-function mediaTypeOf({ headers }: Request): string {
-  return (headers['content-type'] ?? '').split(';', 1)[0]?.trim().toLowerCase() ?? '';
-}
-
 /** Node sees to it that there are neither more nor fewer bytes than `Content-Length` says. */
 function readPlain(req: Request): Promise<Error | undefined> {
   return new Promise((resolve) => {
@@ -91,6 +76,6 @@ function parseInto(req: Request, text: string): Error | undefined {
     req.body = JSON.parse(text.startsWith('\uFEFF') ? text.slice(1) : text) as unknown;
     return undefined;
   } catch {
-    return Object.assign(new Error('The body is not JSON.'), { status: 400, type: 'entity.parse.failed' });
+    return notJson();
   }
 }

@@ -1,12 +1,9 @@
-import { A2A_ERROR_CODE } from '@a2a-js/sdk/errors';
 import type { RequestHandler } from 'express';
 
 import { CallerUser } from '../caller.js';
 import { Granted } from '../decision.js';
-import { jsonRpcCall } from '../http/call.js';
-import { jsonRpcEndpoint } from '../http/json-rpc-endpoint.js';
-import { errorResponse } from '../http/response.js';
-import { contextBuilder } from './context-builder.js';
+import { contextBuilder } from '../http/context-builder.js';
+import { jsonRpcEndpoint, wrongJsonRpcMethod } from '../http/json-rpc-endpoint.js';
 import { createGate, type GateOptions } from './gate.js';
 import { send, sendStream } from './send.js';
 
@@ -35,8 +32,7 @@ export function jsonRpcRoute(options: Omit<GateOptions, 'binding'>): RequestHand
         return;
       }
       if (method !== 'POST') {
-        res.setHeader('allow', 'POST');
-        send(res, wrongMethod(headers['a2a-version']));
+        send(res, wrongJsonRpcMethod(headers['a2a-version'] as string | undefined));
         return;
       }
       const answer = await endpoint({ body, headers, user: new CallerUser(outcome) });
@@ -45,13 +41,4 @@ export function jsonRpcRoute(options: Omit<GateOptions, 'binding'>): RequestHand
     }
     serve().catch(next);
   };
-}
-
-function wrongMethod(versionHeader: string | string[] | undefined) {
-  return errorResponse(jsonRpcCall(undefined, String(versionHeader ?? '')), {
-    status: 405,
-    statusName: 'UNIMPLEMENTED',
-    jsonRpcCode: A2A_ERROR_CODE.INVALID_REQUEST,
-    message: 'JSON-RPC requests are sent by POST.',
-  });
 }

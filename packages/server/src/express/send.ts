@@ -3,8 +3,8 @@ import type { OutgoingHttpHeaders } from 'node:http';
 
 import type { Response } from 'express';
 
-import type { HttpStream } from '../http/json-rpc-endpoint.js';
 import type { HttpResponse } from '../http/response.js';
+import type { HttpStream } from '../http/stream.js';
 
 /** Writes a response, unless a middleware (such as one for timeouts) did so already or the caller has left. */
 export function send(res: Response, { status, headers, body }: HttpResponse): void {

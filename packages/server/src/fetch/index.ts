@@ -1,1 +1,5 @@
-export {};
+export {
+  agentFetchHandler,
+  type AgentFetchHandlerOptions,
+  type CallerConnection,
+} from './agent-fetch-handler.js';

@@ -1,4 +1,6 @@
 import { isMessageOperation, type Operation } from '../operation.js';
+import { httpJsonTarget, isLegacyPath } from './http-json-route.js';
+import { isLegacyVersion } from './version.js';
 
 /** The bindings that are carried by plain HTTP, by their names on the card. */
 export type HttpBinding = 'JSONRPC' | 'HTTP+JSON';
@@ -67,29 +69,6 @@ export function jsonRpcCall(body: unknown, versionHeader: string | undefined): H
   };
 }
 
-type Route = readonly [methods: string, path: RegExp, operation: Operation];
-
-/**
- * The routes of HTTP+JSON (A2A 1.0 §11.3), without the tenant that may precede each. Case is ignored, because the
- * router of the SDK ignores it.
- */
-const routes: readonly Route[] = [
-  ['POST', /^\/message:send$/i, 'SendMessage'],
-  ['POST', /^\/message:stream$/i, 'SendStreamingMessage'],
-  ['GET POST', /^\/tasks\/[^/]+:subscribe$/i, 'SubscribeToTask'],
-  ['POST', /^\/tasks\/[^/]+:cancel$/i, 'CancelTask'],
-  ['GET', /^\/tasks$/i, 'ListTasks'],
-  ['GET', /^\/tasks\/[^/]+$/i, 'GetTask'],
-  ['POST', /^\/tasks\/[^/]+\/pushNotificationConfigs$/i, 'CreateTaskPushNotificationConfig'],
-  ['GET', /^\/tasks\/[^/]+\/pushNotificationConfigs$/i, 'ListTaskPushNotificationConfigs'],
-  ['GET', /^\/tasks\/[^/]+\/pushNotificationConfigs\/[^/]+$/i, 'GetTaskPushNotificationConfig'],
-  ['DELETE', /^\/tasks\/[^/]+\/pushNotificationConfigs\/[^/]+$/i, 'DeleteTaskPushNotificationConfig'],
-  ['GET', /^\/extendedAgentCard$/i, 'GetExtendedAgentCard'],
-];
-
-/** The routes of 0.3, after `/v1`. */
-const legacyRoutes: readonly Route[] = [...routes, ['GET', /^\/card$/i, 'GetExtendedAgentCard']];
-
 /**
  * Reads an HTTP+JSON request: its method and the path below the interface's URL. The body matters for messages alone.
  *
@@ -101,45 +80,22 @@ export function httpJsonCall(
   body: unknown,
   versionHeader: string | undefined,
 ): HttpCall {
-  const legacy = isLegacyVersion(versionHeader) && /^\/v1\//i.test(path);
-  const operation = legacy
-    ? operationOf(legacyRoutes, method, path.slice('/v1'.length))
-    : firstKnown(
-        operationOf(routes, method, path),
-        operationOf(routes, method, path.replace(/^\/[^/]+/, '')),
-      );
+  const operation = httpJsonTarget(method, path, versionHeader)?.operation ?? 'unknown';
   const message = asRecord(isMessageOperation(operation) ? asRecord(body).message : undefined);
   return {
     binding: 'HTTP+JSON',
-    protocolVersion: legacy ? '0.3' : '1.0',
+    protocolVersion: isLegacyPath(path, versionHeader) ? '0.3' : '1.0',
     operation,
     id: null,
     contextId: contextIdOf(message),
   };
 }
 
-function operationOf(known: readonly Route[], method: string, path: string): Operation {
-  const verb = method === 'HEAD' ? 'GET' : method;
-  const trimmed = path.length > 1 ? path.replace(/\/$/, '') : path;
-  const route = known.find(
-    ([methods, pattern]) => methods.split(' ').includes(verb) && pattern.test(trimmed),
-  );
-  return route?.[2] ?? 'unknown';
-}
-
-function firstKnown(first: Operation, second: Operation): Operation {
-  return first === 'unknown' ? second : first;
-}
-
-/** An absent A2A-Version means 0.3 (A2A 1.0 §3.6.2); versions from 0.3 on, below 1.0, speak the 0.3 shapes. */
-export function isLegacyVersion(versionHeader: string | undefined): boolean {
-  const version = versionHeader?.trim() ?? '';
-  // No version is longer, and what comes here comes from anybody.
-  return version === '' || (version.length <= 16 && /^0\.(?:[3-9]|[1-9]\d+)(?:\.\d+)*$/.test(version));
-}
-
 /** A context id is echoed only when it is one that a client may sensibly have. */
-function contextIdOf(message: Readonly<Record<string, unknown>>): string | undefined {
+export function contextIdOf(message: {
+  readonly contextId?: unknown;
+  readonly context_id?: unknown;
+}): string | undefined {
   const contextId = message.contextId ?? message.context_id;
   return typeof contextId === 'string' && contextId !== '' && contextId.length <= 256 ? contextId : undefined;
 }

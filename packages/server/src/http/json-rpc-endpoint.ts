@@ -1,6 +1,7 @@
-import { Extensions, formatSSEErrorEvent, formatSSEEvent, HTTP_EXTENSION_HEADER } from '@a2a-js/sdk';
+import { Extensions, HTTP_EXTENSION_HEADER } from '@a2a-js/sdk';
 import { LEGACY_HTTP_EXTENSION_HEADER } from '@a2a-js/sdk/compat/v0_3';
 import { LegacyJsonRpcTransportHandler } from '@a2a-js/sdk/compat/v0_3/server';
+import { A2A_ERROR_CODE } from '@a2a-js/sdk/errors';
 import {
   JsonRpcTransportHandler,
   type A2ARequestHandler,
@@ -9,14 +10,9 @@ import {
   type User,
 } from '@a2a-js/sdk/server';
 
-import { SSE_RESPONSE_HEADERS, type HttpResponse } from './response.js';
-
-/** A response whose body comes in pieces. */
-export interface HttpStream extends Omit<HttpResponse, 'body'> {
-  readonly body: AsyncIterable<string>;
-  /** Ends the work behind the body, also when nothing of it was read. */
-  readonly end: () => Promise<unknown>;
-}
+import { jsonRpcCall } from './call.js';
+import { errorResponse, type HttpResponse } from './response.js';
+import { eventStream, type HttpStream } from './stream.js';
 
 /** A JSON-RPC request of a caller who was let in. */
 export interface JsonRpcRequest {
@@ -47,6 +43,7 @@ export function jsonRpcEndpoint(
   };
 
   return async ({ body, headers, user }) => {
+    if (body === undefined) return noRequest(single(headers['a2a-version']));
     // The SDK goes by the header alone: absent, or 0.3 to the letter, is the older protocol.
     const versionHeader = single(headers['a2a-version']);
     const requestedVersion = versionHeader === '' ? undefined : versionHeader;
@@ -68,40 +65,41 @@ export function jsonRpcEndpoint(
     // The first event decides whether there is a stream at all.
     const { id = null, method } = body as { id?: string | number | null; method?: unknown };
     const errorOf = (error: unknown) => ({ jsonrpc: '2.0', id, error: mapError[version](error) });
-    const streamOf = (first?: IteratorResult<unknown>): HttpStream => ({
-      status: 200,
-      headers: { ...SSE_RESPONSE_HEADERS, ...extra },
-      body: eventsOf(answer, errorOf, first),
-      end: () => answer.return(),
-    });
-    if (version === '0.3' && method === 'tasks/resubscribe') return streamOf();
+    const form = { jsonOf: (event: unknown) => event, errorOf, headers: extra };
+    if (version === '0.3' && method === 'tasks/resubscribe') return eventStream(answer, form);
     try {
-      return streamOf(await answer.next());
+      return eventStream(answer, form, await answer.next());
     } catch (error) {
       return jsonRpcResponse(errorOf(error), extra);
     }
   };
 }
 
+/** The SDK would answer with HTTP 200. */
+function noRequest(versionHeader: string | undefined): HttpResponse {
+  return errorResponse(jsonRpcCall(undefined, versionHeader), {
+    status: 400,
+    statusName: 'INVALID_ARGUMENT',
+    jsonRpcCode: A2A_ERROR_CODE.INVALID_REQUEST,
+    message: 'There is no body.',
+  });
+}
+
+/** The answer to a JSON-RPC request that is not sent by POST. */
+export function wrongJsonRpcMethod(versionHeader: string | undefined): HttpResponse {
+  return errorResponse(jsonRpcCall(undefined, versionHeader), {
+    status: 405,
+    statusName: 'UNIMPLEMENTED',
+    jsonRpcCode: A2A_ERROR_CODE.INVALID_REQUEST,
+    message: 'JSON-RPC requests are sent by POST.',
+    headers: { allow: 'POST' },
+  });
+}
+
 const mapError = {
   '1.0': (error: unknown) => JsonRpcTransportHandler.mapToJSONRPCError(error),
   '0.3': (error: unknown) => LegacyJsonRpcTransportHandler.mapToLegacyJSONRPCError(error),
 };
-
-async function* eventsOf(
-  stream: AsyncGenerator<unknown, void, undefined>,
-  errorOf: (error: unknown) => unknown,
-  first?: IteratorResult<unknown>,
-): AsyncGenerator<string, void, undefined> {
-  try {
-    if (first !== undefined && first.done !== true) yield formatSSEEvent(first.value);
-    for await (const event of stream) yield formatSSEEvent(event);
-  } catch (error) {
-    yield formatSSEErrorEvent(errorOf(error));
-  } finally {
-    await stream.return();
-  }
-}
 
 function jsonRpcResponse(body: unknown, extra: HttpResponse['headers']): HttpResponse {
   return {

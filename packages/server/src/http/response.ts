@@ -57,16 +57,20 @@ export function denialResponse(denied: Denied, call: HttpCall, presentation: Pre
     jsonRpcCode: A2A_ERROR_CODE.INVALID_REQUEST,
     message: denialSentence(denied),
     headers,
-    info: {
-      '@type': ERROR_INFO_TYPE,
-      reason: denied.reason.toUpperCase(),
-      domain: 'a2a-auth',
-      metadata: {
-        ...(denied.missingScopes.length === 0 ? {} : { missingScopes: denied.missingScopes.join(' ') }),
-        ...(presentation.agentCardUrl === undefined ? {} : { agentCardUrl: presentation.agentCardUrl }),
-      },
-    },
+    info: { '@type': ERROR_INFO_TYPE, ...denialInfo(denied, presentation.agentCardUrl) },
   });
+}
+
+/** What a `google.rpc.ErrorInfo` tells of a denial. */
+export function denialInfo(denied: Denied, agentCardUrl: string | undefined) {
+  return {
+    reason: denied.reason.toUpperCase(),
+    domain: 'a2a-auth',
+    metadata: {
+      ...(denied.missingScopes.length === 0 ? {} : { missingScopes: denied.missingScopes.join(' ') }),
+      ...(agentCardUrl === undefined ? {} : { agentCardUrl }),
+    },
+  };
 }
 
 /** An error in the shape of the call's binding and version. */

@@ -2,7 +2,8 @@ import type { Operation } from '@a2a-auth/server';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 
-import { httpJsonCall, isLegacyVersion, jsonRpcCall } from '../../src/http/call.js';
+import { httpJsonCall, jsonRpcCall } from '../../src/http/call.js';
+import { isLegacyVersion } from '../../src/http/version.js';
 
 describe('a JSON-RPC request', () => {
   it.each<[string, Operation, string]>([

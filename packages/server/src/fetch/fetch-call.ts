@@ -1,0 +1,63 @@
+import type { AuthRequest } from '../auth-request.js';
+import { DEFAULT_BODY_LIMIT } from '../http/body.js';
+import type { HttpBinding } from '../http/call.js';
+import type { IncomingCall } from '../http/gate.js';
+import { FetchAuthRequest, type CallerConnection } from './auth-request.js';
+import { readBody } from './body-reader.js';
+
+interface FetchCallOptions {
+  readonly binding: HttpBinding;
+  /** Below the URL of the interface, still encoded. */
+  readonly path: string;
+  readonly bodyLimit: number;
+  readonly connection: (request: Request) => CallerConnection;
+}
+
+/** A web-standard request as the gate sees it. */
+export class FetchCall implements IncomingCall {
+  readonly auth: AuthRequest;
+  readonly method: string;
+  readonly path: string;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly #request: Request;
+  readonly #options: FetchCallOptions;
+  #body: unknown;
+  #query: Readonly<Record<string, unknown>> | undefined;
+
+  constructor(request: Request, options: FetchCallOptions) {
+    this.auth = new FetchAuthRequest(request, options.connection);
+    this.method = request.method;
+    this.path = options.path;
+    this.headers = Object.fromEntries(request.headers);
+    this.#request = request;
+    this.#options = options;
+  }
+
+  /** By name: the text, or the list of texts of a parameter that is repeated. */
+  get query(): Readonly<Record<string, unknown>> {
+    return (this.#query ??= queryOf(this.#request));
+  }
+
+  get body(): unknown {
+    return this.#body;
+  }
+
+  async readBody(granted: boolean): Promise<Error | undefined> {
+    const { binding, bodyLimit } = this.#options;
+    const limit = granted ? bodyLimit : Math.min(bodyLimit, DEFAULT_BODY_LIMIT);
+    const parsed = await readBody(this.#request, binding, limit);
+    if ('error' in parsed) return parsed.error;
+    this.#body = parsed.body;
+    return undefined;
+  }
+}
+
+function queryOf({ url }: Request): Readonly<Record<string, unknown>> {
+  const values = new Map<string, string[]>();
+  for (const [name, value] of new URL(url).searchParams) {
+    const known = values.get(name);
+    if (known === undefined) values.set(name, [value]);
+    else known.push(value);
+  }
+  return Object.fromEntries([...values].map(([name, all]) => [name, all.length > 1 ? all : all[0]]));
+}

@@ -1,0 +1,51 @@
+import { A2A_CONTENT_TYPE } from '@a2a-js/sdk';
+import { A2A_ERROR_CODE } from '@a2a-js/sdk/errors';
+
+import type { HttpBinding, HttpCall } from './call.js';
+import { errorResponse, type HttpResponse } from './response.js';
+
+/** As the SDK's. */
+export const DEFAULT_BODY_LIMIT = 102_400;
+
+/**
+ * What a body may be sent as. Anything else is refused: a form on another site can send a body with the caller's cookies,
+ * but cannot name these types without asking first (CORS).
+ */
+export const bodyTypes: Readonly<Record<HttpBinding, readonly string[]>> = {
+  JSONRPC: ['application/json'],
+  'HTTP+JSON': ['application/json', A2A_CONTENT_TYPE],
+};
+
+/** A content type without its parameters. */
+export function mediaTypeOf(contentType: string | null | undefined): string {
+  return (contentType ?? '').split(';', 1)[0]?.trim().toLowerCase() ?? '';
+}
+
+/** What is wrong with a body, as body parsers say it. */
+export function bodyError(status: number, type: string, message: string): Error {
+  return Object.assign(new Error(message), { status, type });
+}
+
+export const notSentAsJson = () => bodyError(415, 'media.type.unsupported', 'The body is not sent as JSON.');
+export const notJson = () => bodyError(400, 'entity.parse.failed', 'The body is not JSON.');
+
+/** An error of a body parser, as 413 or another 4xx, in the shape of the binding. */
+export function bodyErrorResponse(call: HttpCall, error: unknown): HttpResponse {
+  const { status, type } = error as { status?: unknown; type?: unknown };
+  const code = typeof status === 'number' && status >= 400 && status < 500 ? status : 400;
+  const messages: Readonly<Record<number, string>> = {
+    413: 'The body is too large.',
+    415: 'The media type or the encoding of the body is not supported.',
+  };
+  return errorResponse(call, {
+    status: code,
+    statusName: code === 413 ? 'OUT_OF_RANGE' : 'INVALID_ARGUMENT',
+    jsonRpcCode:
+      type === 'entity.parse.failed'
+        ? A2A_ERROR_CODE.PARSE_ERROR
+        : code === 415
+          ? A2A_ERROR_CODE.CONTENT_TYPE_NOT_SUPPORTED
+          : A2A_ERROR_CODE.INVALID_REQUEST,
+    message: messages[code] ?? 'The body cannot be read.',
+  });
+}
