@@ -1,0 +1,22 @@
+/** Enough for a log. */
+const MAX_LENGTH = 300;
+
+/** What somebody else's code said, for the audit event: one line, not too long, and without the credential. */
+export function describe(said: unknown, credential: string): string {
+  const text = textOf(said)
+    .replaceAll(credential, '[credential]')
+    .replace(/[\p{C}\p{Zl}\p{Zp}]+/gu, ' ')
+    .trim();
+  return text.length > MAX_LENGTH ? `${text.slice(0, MAX_LENGTH)}…` : text;
+}
+
+function textOf(said: unknown): string {
+  try {
+    if (typeof said === 'string') return said;
+    if (said instanceof Error) return `${said.name}: ${said.message}`;
+    const { message } = (said ?? {}) as { message?: unknown };
+    return typeof message === 'string' ? message : '';
+  } catch {
+    return '';
+  }
+}
