@@ -75,6 +75,8 @@ export interface ReceivedChallenge {
   readonly scheme: string;
   /** By lower-case name. */
   readonly params: Readonly<Record<string, string>>;
+  /** What some schemes have in the place of parameters, such as Negotiate. */
+  readonly token68?: string | undefined;
 }
 
 export interface AgentResponse {

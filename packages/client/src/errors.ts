@@ -18,6 +18,8 @@ export type ClientErrorCode =
   | 'LOGIN_REQUIRED'
   | 'LOGIN_FAILED'
   | 'LOGIN_EXPIRED'
+  /** What a source gave cannot be sent: no header value, or two credentials for one place. */
+  | 'CREDENTIAL_UNUSABLE'
   /** A token store cannot be read or written. */
   | 'STORE_UNAVAILABLE'
   | 'INVALID_OPTION';

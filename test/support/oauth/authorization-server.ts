@@ -14,6 +14,7 @@ import {
 import type { ServerIdentity } from './certificates.js';
 import { listen } from './servers.js';
 import { memoryStorage } from './storage.js';
+import { actorOf, addTokenExchange } from './token-exchange.js';
 
 /** Seconds for which access tokens are good. */
 export const TOKEN_TTL = 600;
@@ -72,6 +73,8 @@ export interface AuthorizationServerOptions {
   readonly clients?: readonly ClientMetadata[];
   /** Asks for a nonce in DPoP proofs. */
   readonly dpopNonces?: boolean;
+  /** Exchanges tokens (RFC 8693, RFC 7523). */
+  readonly tokenExchange?: boolean;
   /** The flows that are turned off. */
   readonly without?: readonly ('clientCredentials' | 'deviceFlow')[];
 }
@@ -93,6 +96,7 @@ export async function startAuthorizationServer(options: AuthorizationServerOptio
   const create = (keys: readonly JWK[]) => {
     const provider = new Provider(issuer, configuration(options, keys, shared));
     reachAskedContext(provider);
+    if (options.tokenExchange === true) addTokenExchange(provider, keys, resources);
     return provider.callback();
   };
 
@@ -196,7 +200,10 @@ function configuration(
     issueRefreshToken: (_context, client) => client.grantTypeAllowed('refresh_token'),
     rotateRefreshToken: true,
     // RFC 9068 §2.2.1: how, and when, the person behind the token authenticated.
-    extraTokenClaims({ oidc: { entities } }) {
+    extraTokenClaims(context) {
+      const act = actorOf(context);
+      if (act !== undefined) return { act };
+      const { entities } = context.oidc;
       const login = entities.AuthorizationCode ?? entities.DeviceCode ?? entities.RefreshToken;
       return login === undefined ? undefined : { acr: login.acr, auth_time: login.authTime };
     },

@@ -1,0 +1,94 @@
+import { lookup as resolve, type LookupAddress } from 'node:dns';
+import { isIP, type LookupFunction } from 'node:net';
+
+import { Agent, buildConnector, fetch as undiciFetch } from 'undici';
+
+import type { TlsIdentity } from './credential-source.js';
+import { ClientError } from './errors.js';
+import { isLoopback } from './secure-url.js';
+import { isLoopbackAddress, isSpecialAddress } from './special-addresses.js';
+
+/** A fetch that can present a client certificate. */
+export type Send = (url: URL, init: RequestInit, identity?: TlsIdentity) => Promise<Response>;
+
+/**
+ * A fetch for addresses of which some were chosen by a card. Whatever the user did not name may lead to public addresses
+ * only: the one that is connected to is checked, so that no name can be resolved anew in between.
+ *
+ * @param own the origins the user named; they may be anywhere. When all of them are on the loopback, others may be too.
+ */
+export function guardedFetch(own: readonly URL[]): Send {
+  const hosts = new Set(own.map(({ hostname }) => hostname));
+  const loopback = own.length > 0 && own.every(({ hostname }) => isLoopback(hostname));
+  const isAllowed = (address: string) =>
+    !isSpecialAddress(address) || (loopback && isLoopbackAddress(address));
+  const agentFor = agents((identity) => {
+    const tls =
+      identity === undefined ? {} : { cert: identity.certificate, key: identity.key, ca: identity.ca };
+    const free = buildConnector(tls);
+    const guarded = buildConnector({ ...tls, lookup: guardedLookup(isAllowed) });
+    return new Agent({
+      connect(options, callback) {
+        if (hosts.has(options.hostname)) {
+          free(options, callback);
+          return;
+        }
+        // An address in the place of a name is never looked up.
+        const address = options.hostname.replace(/^\[|\]$/g, '');
+        if (isIP(address) !== 0 && !isAllowed(address)) callback(refusedAddress(options.hostname), null);
+        else guarded(options, callback);
+      },
+    });
+  });
+  return async (url, init, identity) => {
+    try {
+      const response = await undiciFetch(url, {
+        ...(init as object),
+        dispatcher: agentFor(identity),
+      });
+      return response;
+    } catch (error) {
+      const cause: unknown = error instanceof Error ? error.cause : undefined;
+      throw cause instanceof ClientError ? cause : error;
+    }
+  };
+}
+
+function guardedLookup(isAllowed: (address: string) => boolean): LookupFunction {
+  return (hostname, options, callback) => {
+    resolve(hostname, { ...options, all: true }, (error, addresses: readonly LookupAddress[] | undefined) => {
+      const [first] = addresses ?? [];
+      if (error !== null) callback(error, []);
+      else if (first === undefined || addresses?.every(({ address }) => isAllowed(address)) !== true)
+        callback(refusedAddress(hostname), []);
+      else if (options.all === true) callback(null, [...(addresses ?? [])]);
+      else callback(null, first.address, first.family);
+    });
+  };
+}
+
+function refusedAddress(hostname: string): ClientError {
+  return new ClientError(
+    'ADDRESS_REFUSED',
+    `${JSON.stringify(hostname)}, which the agent card named, is not on the public network. Name its origin in ` +
+      'policy.origins if it is yours.',
+  );
+}
+
+/** One agent for calls without, and one for the certificate in use: certificates are replaced now and then. */
+function agents(create: (identity: TlsIdentity | undefined) => Agent) {
+  const plain = create(undefined);
+  let current: { identity: TlsIdentity; agent: Agent } | undefined;
+  return (identity: TlsIdentity | undefined): Agent => {
+    if (identity === undefined) return plain;
+    const same = (['certificate', 'key', 'ca'] as const).every(
+      (part) => current?.identity[part] === identity[part],
+    );
+    if (current === undefined || !same) {
+      // Its calls in flight go on to their end.
+      void current?.agent.close();
+      current = { identity, agent: create(identity) };
+    }
+    return current.agent;
+  };
+}

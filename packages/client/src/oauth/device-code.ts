@@ -1,0 +1,47 @@
+import { ClientError } from '../errors.js';
+import type { TokenStore } from '../stores/token-store.js';
+import { finishDeviceLogin, startDeviceLogin, type DevicePrompt } from './device-login.js';
+import { oauthSource, type OAuthOptions, type OAuthSource } from './oauth-source.js';
+
+export interface DeviceCodeOptions extends OAuthOptions {
+  /** Shows the person where to log in, and with which code. */
+  readonly show: (prompt: DevicePrompt) => void | Promise<void>;
+  /** Where the login is kept. Default: this process's memory. */
+  readonly store?: TokenStore;
+}
+
+/**
+ * A person logs in on another device (RFC 8628): for terminals and machines without a browser.
+ *
+ * @throws {ClientError} `INVALID_OPTION`
+ */
+export function deviceCode(options: DeviceCodeOptions): OAuthSource {
+  const { show, store } = options;
+  if (typeof show !== 'function') {
+    throw new ClientError('INVALID_OPTION', 'deviceCode() needs show, a function that shows the code.');
+  }
+  return oauthSource(
+    {
+      name: 'deviceCode',
+      interactive: true,
+      flows: ['authorizationCode', 'deviceCode'],
+      refused: 'LOGIN_FAILED',
+      sharing: 'login',
+      store,
+      async obtain(configuration, { parameters, options: binding, signal }) {
+        const started = await startDeviceLogin(configuration, parameters);
+        await showTo(show, started.prompt);
+        return finishDeviceLogin(configuration, started, binding, signal);
+      },
+    },
+    options,
+  );
+}
+
+async function showTo(show: DeviceCodeOptions['show'], prompt: DevicePrompt): Promise<void> {
+  try {
+    await show(prompt);
+  } catch (error) {
+    throw new ClientError('LOGIN_FAILED', 'The code could not be shown: show() failed.', { cause: error });
+  }
+}

@@ -1,0 +1,200 @@
+import {
+  credentialPlace,
+  type SecurityRequirementDeclaration,
+  type SecuritySchemeDeclaration,
+} from '@a2a-auth/server/card';
+
+import { readCard, type AgentCardSecurity } from './card/read-card.js';
+import type { CredentialSource } from './credential-source.js';
+import { destinationProblem } from './destination.js';
+import { ClientError } from './errors.js';
+import { isScope } from './scopes.js';
+
+/**
+ * What the user has: by scheme id, or a list of which each scheme gets the first source that fits it and is not taken
+ * by another scheme of the same alternative.
+ */
+export type Credentials = Readonly<Record<string, CredentialSource>> | readonly CredentialSource[];
+
+export interface AuthenticationPlan {
+  /** The alternative to use; undefined when none can be met. */
+  readonly chosen: PlannedAlternative | undefined;
+  /** All alternatives, in the order of the card. A card without requirements has one that uses nothing. */
+  readonly alternatives: readonly PlannedAlternative[];
+}
+
+export interface PlannedAlternative {
+  readonly requirement: SecurityRequirementDeclaration;
+  readonly meetable: boolean;
+  /** Whether a person may be needed. */
+  readonly interactive: boolean;
+  /** Why not, by scheme id, for people to read. Empty when it is meetable. */
+  readonly reasons: Readonly<Record<string, string>>;
+  /** What is done to meet it, all of it. Empty when it is not meetable. */
+  readonly steps: readonly AuthenticationStep[];
+}
+
+export interface AuthenticationStep {
+  readonly schemeId: string;
+  readonly scheme: SecuritySchemeDeclaration;
+  readonly scopes: readonly string[];
+  readonly source: CredentialSource;
+}
+
+/** What a plan may ask for. */
+export interface PlanPolicy {
+  /** The scopes that may be asked for. Default: those that the requirements name. */
+  readonly scopes?: readonly string[] | undefined;
+}
+
+/**
+ * Finds out which alternative of a card can be met with which credentials. Pure: nothing is fetched or sent.
+ *
+ * Chosen is the first alternative that can be met without a person; else, where the card has one, the alternative `{}`
+ * that uses nothing; else the first that can be met with a person.
+ *
+ * @param card JSON that was parsed, or the SDK's `AgentCard`
+ * @throws {ClientError} `CARD_INVALID` when the card cannot be read, `INVALID_OPTION` when `credentials` are none
+ */
+export function planAuthentication(
+  card: unknown,
+  credentials: Credentials,
+  policy: PlanPolicy = {},
+): AuthenticationPlan {
+  return planFor(readCard(card), credentials, policy);
+}
+
+export function planFor(
+  card: AgentCardSecurity,
+  credentials: Credentials,
+  policy: PlanPolicy,
+): AuthenticationPlan {
+  const candidates = candidatesOf(credentials);
+  const requirements = card.requirements.length === 0 ? [{}] : card.requirements;
+  const alternatives = requirements.map((requirement) => plan(requirement, card, candidates, policy));
+  const meetable = alternatives.filter((alternative) => alternative.meetable);
+  const usesNothing = ({ steps }: PlannedAlternative) => steps.length === 0;
+  const chosen =
+    meetable.find((alternative) => !alternative.interactive && !usesNothing(alternative)) ??
+    meetable.find(usesNothing) ??
+    meetable[0];
+  return { chosen, alternatives };
+}
+
+/** The sources that may be tried for a scheme, by its id. */
+type Candidates = (schemeId: string) => readonly CredentialSource[];
+
+function candidatesOf(credentials: Credentials): Candidates {
+  if (Array.isArray(credentials)) {
+    const sources = (credentials as readonly CredentialSource[]).map(requireSource);
+    return () => sources;
+  }
+  if (typeof credentials !== 'object' || credentials === null) throw notSources();
+  const byId = new Map(Object.entries(credentials).map(([id, source]) => [id, requireSource(source)]));
+  return (id) => {
+    const source = byId.get(id);
+    return source === undefined ? [] : [source];
+  };
+}
+
+function requireSource(source: unknown): CredentialSource {
+  const { interactive, unfitFor, credential } = (source ?? {}) as Partial<CredentialSource>;
+  if (
+    typeof interactive !== 'boolean' ||
+    typeof unfitFor !== 'function' ||
+    typeof credential !== 'function'
+  ) {
+    throw notSources();
+  }
+  return source as CredentialSource;
+}
+
+function notSources(): ClientError {
+  return new ClientError(
+    'INVALID_OPTION',
+    'credentials must be a record of credential sources by scheme id, or a list of them: { partnerKey: apiKey(key) }.',
+  );
+}
+
+function plan(
+  requirement: SecurityRequirementDeclaration,
+  card: AgentCardSecurity,
+  candidates: Candidates,
+  policy: PlanPolicy,
+): PlannedAlternative {
+  const places = new Map<string, string>();
+  const taken = new Set<CredentialSource>();
+  const reasons: [string, string][] = [];
+  const steps: AuthenticationStep[] = [];
+  for (const [schemeId, scopes] of Object.entries(requirement)) {
+    const { ways = [], problem = 'The card does not declare it.' } = card.schemes.get(schemeId) ?? {};
+    const [first] = ways;
+    const refused = first === undefined ? problem : (placeProblem(first) ?? scopeProblem(scopes, policy));
+    if (first === undefined || refused !== undefined) {
+      reasons.push([schemeId, refused ?? problem]);
+      continue;
+    }
+    // All ways of one scheme have one place: only those of oauth2 are several.
+    const place = credentialPlace(first);
+    const other = places.get(place);
+    places.set(place, schemeId);
+    if (other !== undefined) {
+      reasons.push([schemeId, `It goes into the same place as ${JSON.stringify(other)}: ${place}.`]);
+      continue;
+    }
+    const found = match(
+      ways,
+      candidates(schemeId).filter((source) => !taken.has(source)),
+    );
+    if (typeof found === 'string') {
+      reasons.push([schemeId, found]);
+      continue;
+    }
+    taken.add(found.source);
+    steps.push({ schemeId, scopes, ...found });
+  }
+  const meetable = reasons.length === 0;
+  return {
+    requirement,
+    meetable,
+    interactive: meetable && steps.some(({ source }) => source.interactive),
+    reasons: Object.fromEntries(reasons),
+    steps: meetable ? steps : [],
+  };
+}
+
+function placeProblem(scheme: SecuritySchemeDeclaration): string | undefined {
+  const problem = destinationProblem(scheme);
+  return problem === undefined ? undefined : `The card may not ask for this: ${problem}.`;
+}
+
+function scopeProblem(scopes: readonly string[], { scopes: allowed }: PlanPolicy): string | undefined {
+  if (!scopes.every(isScope)) return 'The card asks for a scope that is none (RFC 6749 §3.3).';
+  const beyond = allowed === undefined ? [] : scopes.filter((scope) => !allowed.includes(scope));
+  return beyond.length === 0 ? undefined : `policy.scopes does not allow: ${beyond.join(' ')}.`;
+}
+
+/** The first source that fits a way and needs no person, else the first that fits; or why none does. */
+function match(
+  ways: readonly SecuritySchemeDeclaration[],
+  sources: readonly CredentialSource[],
+): { scheme: SecuritySchemeDeclaration; source: CredentialSource } | string {
+  if (sources.length === 0) return 'There is no credential for it.';
+  const pairs = sources.flatMap((source) =>
+    ways.map((scheme) => ({ source, scheme, unfit: unfitFor(source, scheme) })),
+  );
+  const fitting = pairs.filter(({ unfit }) => unfit === undefined);
+  const found = fitting.find(({ source }) => !source.interactive) ?? fitting[0];
+  return found === undefined
+    ? [...new Set(pairs.map(({ unfit }) => unfit))].join(' ')
+    : { scheme: found.scheme, source: found.source };
+}
+
+function unfitFor(source: CredentialSource, scheme: SecuritySchemeDeclaration): string | undefined {
+  try {
+    const unfit: unknown = source.unfitFor(scheme);
+    return unfit === undefined || typeof unfit === 'string' ? unfit : 'The credential source does not fit.';
+  } catch {
+    return 'The credential source failed to say whether it fits.';
+  }
+}
