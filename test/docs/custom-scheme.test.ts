@@ -3,6 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { AgentSecurity, principalOf, type DecisionEvent } from '@a2a-auth/server';
+import { conformanceRequest, schemeConformance } from '@a2a-auth/server/conformance';
 import { agentRouter } from '@a2a-auth/server/express';
 import { AgentCard, Message } from '@a2a-js/sdk';
 import { AgentEvent, DefaultRequestHandler, InMemoryTaskStore, type AgentExecutor } from '@a2a-js/sdk/server';
@@ -133,6 +134,27 @@ describe('the scheme of the page', () => {
     expect(() => signedCall(agentUrl, new Map())).toThrow(RangeError);
     expect(() => signedCall(agentUrl, new Map([['billing', randomBytes(31)]]))).toThrow(RangeError);
   });
+});
+
+describe('the scheme of the page, by the conformance kit', () => {
+  const signed = (keyId: string, key: Buffer) =>
+    conformanceRequest({ header: { 'X-Signature': signCall(keyId, key, agentUrl) } });
+  const cases = schemeConformance({
+    create: () =>
+      signedCall(
+        agentUrl,
+        new Map([
+          ['billing', secret],
+          ['support', secret],
+        ]),
+      ),
+    good: () => signed('billing', secret),
+    other: () => signed('support', secret),
+    bad: () => signed('billing', randomBytes(32)),
+    malformed: () => [conformanceRequest({ header: { 'X-Signature': 'hello' } })],
+    secrets: ([, , signature = '']) => [signature],
+  });
+  for (const { title, run } of cases) it(title, run);
 });
 
 const card = AgentCard.fromJSON({

@@ -39,7 +39,8 @@ interface Deliberation {
   readonly outcomes: SchemeOutcome[];
   /** Once it is known what is called. */
   readonly call?: {
-    readonly operation: Operation;
+    /** Undefined for a call of something else than an agent. */
+    readonly operation: Operation | undefined;
     /** The genuine credentials that do not allow it, by position; filled in as they are asked. */
     readonly forbidden: Map<number, SchemeOutcome>;
   };
@@ -89,8 +90,14 @@ export async function decide(policy: Policy, request: AuthRequest, startedAt?: n
 /**
  * Decides a granted request anew when it is known what is called, where a credential may not allow every call. What was
  * verified is not verified again; an alternative that was not needed before may be needed now.
+ *
+ * @param operation undefined when it is none of A2A, which no credential that allows some calls alone allows
  */
-export async function decideCall(policy: Policy, granted: Granted, operation: Operation): Promise<Decision> {
+export async function decideCall(
+  policy: Policy,
+  granted: Granted,
+  operation: Operation | undefined,
+): Promise<Decision> {
   const { request, credentials, outcomes, durationMs } = Granted.evaluation(granted);
   const isConditional = outcomes.some(
     (outcome) => outcome.status === 'verified' && outcome.permits !== undefined,
@@ -190,6 +197,11 @@ async function permission(
     if (outcome?.status !== 'verified' || outcome.permits === undefined) continue;
     const { principal, permits } = outcome;
     const credential = credentials[position];
+    if (operation === undefined) {
+      const detail = 'The credential allows some operations, and what was called is none.';
+      forbidden.set(position, { status: 'refused', reason: 'not_permitted', detail, principal });
+      return 'not_permitted';
+    }
     try {
       const answer = permits({ operation, principals });
       const permitted = isPromise(answer) ? await within(policy.verificationTimeout, answer) : answer;

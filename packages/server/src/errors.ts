@@ -16,6 +16,7 @@ export type ConfigurationProblemCode =
   | 'UNDECLARED_SCOPE'
   | 'INVALID_REQUIREMENT'
   | 'CONFLICTING_PLACE'
+  | 'UNREACHABLE_SCHEME'
   | 'FROZEN'
   | 'CARD_CONFLICT'
   | 'CARD_SIGNED'

@@ -13,7 +13,23 @@ export type {
   SecuritySchemeDeclaration,
 } from './card/declaration.js';
 export type { PublishedSecurity } from './card/publish.js';
-export type { Challenge } from './challenge.js';
+export { albClientCertificate, type AlbClientCertificateOptions } from './certificates/forwarded-alb.js';
+export { clientCertHeader } from './certificates/forwarded-client-cert.js';
+export {
+  envoyClientCertificate,
+  type EnvoyClientCertificateOptions,
+} from './certificates/forwarded-envoy.js';
+export {
+  nginxClientCertificate,
+  type NginxClientCertificateOptions,
+} from './certificates/forwarded-nginx.js';
+export {
+  createDevelopmentPki,
+  type CertificateFiles,
+  type DevelopmentPki,
+  type DevelopmentPkiOptions,
+} from './certificates/development-pki.js';
+export { renderChallenge, type Challenge } from './challenge.js';
 export type { Decision, Denied, DenialReason, Granted } from './decision.js';
 export {
   DECISION_CHANNEL,
@@ -29,6 +45,7 @@ export {
   type ConfigurationProblem,
   type ConfigurationProblemCode,
 } from './errors.js';
+export type { ForwardedCertificateFormat, ForwardedCertificateOptions } from './forwarded-certificate.js';
 export type { Operation } from './operation.js';
 export type { Actor, ClientCertificate, Principal, PrincipalClaims } from './principal.js';
 export type { ProtectedResourceMetadata } from './protected-resource.js';
@@ -53,8 +70,10 @@ export {
   type ApiKeyStore,
 } from './schemes/api-key.js';
 export { createApiKey, isWellFormedApiKey } from './schemes/api-key-format.js';
+export { authorizationCredentials } from './schemes/authorization-header.js';
 export { httpBasic, type BasicCredential, type HttpBasicOptions } from './schemes/http-basic.js';
 export { httpBearer, type HttpBearerOptions } from './schemes/http-bearer.js';
+export { mutualTls, type IdentifiedCertificate, type MutualTlsOptions } from './schemes/mutual-tls.js';
 export {
   oauth2AuthorizationCode,
   oauth2ClientCredentials,
@@ -70,6 +89,7 @@ export {
 } from './schemes/oauth2-from-issuer.js';
 export { openIdConnect, type OpenIdConnectOptions } from './schemes/open-id-connect.js';
 export type { CircuitOptions } from './tokens/circuit.js';
+export type { DelegationOptions } from './tokens/delegation.js';
 export { dpop, type DpopOptions, type DpopProblem, type DpopVerifier } from './tokens/dpop.js';
 export {
   introspection,

@@ -151,14 +151,15 @@ export function protectRequestHandler(protection: Protection, handler: A2AReques
   return guarded;
 }
 
-/** Where the agent card is: as configured, or at the well-known path of the origin of the card's first interface. */
+/**
+ * Where the agent card is: as configured, or at the well-known path of the origin of the card's first interface that has
+ * one. Those of gRPC are often a bare host and port.
+ */
 export function agentCardUrl(
   { agentCardUrl }: Pick<Protection, 'agentCardUrl'>,
   card: AgentCard,
 ): string | undefined {
   if (agentCardUrl !== undefined) return agentCardUrl;
-  const [first] = card.supportedInterfaces;
-  return first !== undefined && URL.canParse(first.url)
-    ? new URL('/.well-known/agent-card.json', first.url).href
-    : undefined;
+  const first = card.supportedInterfaces.find(({ url }) => /^https?:/i.test(url) && URL.canParse(url));
+  return first === undefined ? undefined : new URL('/.well-known/agent-card.json', first.url).href;
 }
