@@ -1,7 +1,11 @@
 import { execFile, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
+import { readFile } from 'node:fs/promises';
+import type { IncomingMessage } from 'node:http';
+import { request as httpsRequest } from 'node:https';
 import { connect as connectSocket } from 'node:net';
 import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
 import { promisify } from 'node:util';
 
 import { TaskState } from '@a2a-js/sdk';
@@ -10,14 +14,18 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { textOf } from './support/agent.js';
 import { combinations, connect, sendForTask } from './support/client.js';
 import type { Headers } from './support/credentials.js';
+import { connectGrpc, grpcCard, versions } from './support/grpc.js';
 import { jsonRpc } from './support/operations.js';
 import { freePorts, Program } from './support/program.js';
 
 const main = join(import.meta.dirname, '../examples/quickstart/dist/main.js');
 
+const whoAmI = { messageId: 'm-1', role: 'ROLE_USER', parts: [{ text: 'Who am I?' }] };
+
 interface Description {
   readonly cardUrl: string;
   readonly endpoints: Readonly<Record<string, string>>;
+  readonly mtls: Readonly<Record<'endpoint' | 'ca' | 'certificate' | 'key', string>>;
   readonly alternatives: readonly { readonly name: string; readonly headers: Headers }[];
 }
 
@@ -101,6 +109,28 @@ describe('the quickstart with --json', () => {
     });
   });
 
+  it('lets in whoever has the client certificate, at the address for that', async () => {
+    const { body } = await askWithCertificate(description.mtls);
+    expect(body).toContain('TASK_STATE_COMPLETED');
+    expect(body).toContain('You are example-client (by ');
+  });
+
+  it('does not even connect to whoever has none there', async () => {
+    const { endpoint, ca } = description.mtls;
+    await expect(askWithCertificate({ endpoint, ca })).rejects.toThrow();
+  });
+
+  it.each(versions)('answers by gRPC, protocol %s', async (version) => {
+    const { endpoints, alternatives } = description;
+    const state = async (headers: Headers) =>
+      (await sendForTask(await connectGrpc(grpcCard(endpoints.GRPC ?? ''), version, headers), 'Who am I?'))
+        .status?.state;
+    expect(await state({})).toBe(TaskState.TASK_STATE_AUTH_REQUIRED);
+    for (const { name, headers } of alternatives) {
+      expect(await state(headers), name).toBe(TaskState.TASK_STATE_COMPLETED);
+    }
+  });
+
   it('has printed exactly one line', () => {
     expect(program.stdout).toBe(`${JSON.stringify(description)}\n`);
   });
@@ -133,10 +163,10 @@ describe('the quickstart at SIGTERM', () => {
           }),
         ),
       });
-      const text = response.body?.pipeThrough(new TextDecoderStream());
+      const pieces = response.body?.pipeThrough(new TextDecoderStream());
       let received = '';
       let signaled = false;
-      for await (const chunk of text ?? []) {
+      for await (const chunk of pieces ?? []) {
         received += chunk;
         if (!signaled) {
           signaled = true;
@@ -182,6 +212,20 @@ describe('the quickstart for people', () => {
     },
   );
 });
+
+async function askWithCertificate(mtls: Partial<Description['mtls']>) {
+  const { endpoint = '', ca = '', certificate, key } = mtls;
+  const request = httpsRequest(endpoint, {
+    method: 'POST',
+    ca: await readFile(ca),
+    ...(certificate === undefined ? {} : { cert: await readFile(certificate) }),
+    ...(key === undefined ? {} : { key: await readFile(key) }),
+    headers: { 'content-type': 'application/json', 'a2a-version': '1.0' },
+  });
+  request.end(JSON.stringify(jsonRpc('SendMessage', { message: whoAmI })));
+  const [response] = (await once(request, 'response')) as [IncomingMessage];
+  return { status: response.statusCode, body: await text(response) };
+}
 
 /** Resolves once nobody listens at a port. */
 async function untilRefused(port: number): Promise<void> {

@@ -8,8 +8,10 @@ import {
   type DecisionEvent,
   type Verification,
 } from '@a2a-auth/server';
+import { TaskState } from '@a2a-js/sdk';
+import { AgentEvent } from '@a2a-js/sdk/server';
 import { A2AService } from '@a2a-js/sdk/server/grpc';
-import { credentials, Metadata, status } from '@grpc/grpc-js';
+import { credentials, Metadata, status, type Client } from '@grpc/grpc-js';
 import { describe, expect, it, vi } from 'vitest';
 
 import { createSecurity, granted } from '../support/credentials.js';
@@ -25,6 +27,7 @@ import {
   versions,
   type GrpcMethod,
   type StartGrpcOptions,
+  type Version,
 } from '../support/grpc.js';
 import { sendRaw } from '../support/grpc-raw.js';
 
@@ -159,48 +162,42 @@ describe.each(versions)('metadata over gRPC %s', (version) => {
   });
 });
 
+/** When another call was answered, the server has read what was sent before it, and done what was to be done at once. */
+async function catchUp(client: Client, version: Version): Promise<void> {
+  const { outcome } = startCall(client, version, 'getTask', methods[version][2]?.request);
+  expect((await outcome).code).toBe(status.UNAUTHENTICATED);
+}
+
 describe.each(versions)('a call over gRPC %s that ends before its credential is verified', (version) => {
   const bearer = { authorization: 'Bearer a-token' };
 
-  it.each(methods[version].slice(0, 2))(
-    'reaches nobody: $method, by its deadline',
-    async ({ method, request }) => {
-      const decided = vi.fn();
-      const { security, asked, answer } = securityOnHold({ onDecision: decided });
-      const agent = await startGrpcAgent({ security });
-      const client = channel(agent.address);
-      const { outcome } = startCall(client, version, method, request, bearer, {
-        deadline: Date.now() + 300,
-      });
-      await asked;
-      expect((await outcome).code).toBe(status.DEADLINE_EXCEEDED);
-      answer({ verified: true, principal: { subject: 'late' } });
-      await vi.waitFor(() => {
-        expect(decided).toHaveBeenCalledOnce();
-      });
-      await serverIsIdle(agent);
-      expect(agent.executor.calls).toHaveLength(0);
-      expect(agent.taskStore.saved).toBe(0);
-    },
-  );
-
-  it.each(methods[version].slice(0, 2))('reaches nobody: $method, cancelled', async ({ method, request }) => {
-    const decided = vi.fn();
-    const { security, asked, answer } = securityOnHold({ onDecision: decided });
+  it.each(
+    methods[version].slice(0, 2).flatMap(({ method, request }) => [
+      { method, request, end: 'by its deadline', code: status.DEADLINE_EXCEEDED },
+      { method, request, end: 'cancelled', code: status.CANCELLED },
+    ]),
+  )('reaches nobody: $method, $end', async ({ method, request, code }) => {
+    const decisions: DecisionEvent[] = [];
+    const { security, asked, answer } = securityOnHold({
+      onDecision: (decision) => decisions.push(decision),
+    });
     const agent = await startGrpcAgent({ security });
     const client = channel(agent.address);
-    const { call, outcome } = startCall(client, version, method, request, bearer);
+    const { call, outcome } = startCall(client, version, method, request, bearer, {
+      ...(code === status.DEADLINE_EXCEEDED ? { deadline: Date.now() + 300 } : {}),
+    });
     await asked;
-    call.cancel();
-    expect((await outcome).code).toBe(status.CANCELLED);
-    // The server has read the cancellation when it has read what was sent after it.
-    await startCall(client, version, 'getTask', {}, {}).outcome;
+    if (code === status.CANCELLED) call.cancel();
+    expect((await outcome).code).toBe(code);
+    await catchUp(client, version);
+
     answer({ verified: true, principal: { subject: 'late' } });
     await vi.waitFor(() => {
-      expect(decided).toHaveBeenCalledTimes(2);
+      expect(decisions.map((decision) => decision.granted)).toEqual([false, true]);
     });
-    await serverIsIdle(agent);
+    await catchUp(client, version);
     expect(agent.executor.calls).toHaveLength(0);
+    expect(agent.taskStore.saved).toBe(0);
   });
 
   it('is unavailable when the verification never ends', async () => {
@@ -212,71 +209,78 @@ describe.each(versions)('a call over gRPC %s that ends before its credential is 
     }
     expect(agent.executor.calls).toHaveLength(0);
   });
-
-  /** Whatever was to be done at once has been done when another call has been answered. */
-  async function serverIsIdle({ address }: { address: string }): Promise<void> {
-    expect((await callGrpc(address, version, 'getTask', {}, {})).code).toBe(status.UNAUTHENTICATED);
-  }
 });
 
 describe.each(versions)('a caller over gRPC %s who leaves a stream', (version) => {
-  const stream = methods[version][1] as GrpcMethod;
-  const holding = JSON.parse(JSON.stringify(stream.request).replace('"hello"', '"hold"')) as unknown;
-  const byId = (id: string) =>
-    version === '1.0' ? { tenant: '', id } : { name: `tasks/${id}`, historyLength: 0 };
-
   it('finds its task finished when it comes back', async () => {
     const agent = await startGrpcAgent();
+    const left = promiseWithResolvers<undefined>();
+    vi.spyOn(agent.executor, 'execute').mockImplementation(async ({ taskId, contextId }, bus) => {
+      const statusOf = (state: TaskState) => ({ state, message: undefined, timestamp: undefined });
+      const parts = { id: taskId, contextId, artifacts: [], history: [], metadata: undefined };
+      bus.publish(AgentEvent.task({ ...parts, status: statusOf(TaskState.TASK_STATE_WORKING) }));
+      await left.promise;
+      for (const state of [TaskState.TASK_STATE_WORKING, TaskState.TASK_STATE_COMPLETED]) {
+        bus.publish(
+          AgentEvent.statusUpdate({ taskId, contextId, status: statusOf(state), metadata: undefined }),
+        );
+      }
+      bus.finished();
+    });
     const client = channel(agent.address);
-    const { call, outcome } = startCall(client, version, stream.method, holding, granted.partner);
+    const { method, request } = methods[version][1] as GrpcMethod;
+    const { call, outcome } = startCall(client, version, method, request, granted.partner);
     const [first] = (await once(call, 'data')) as [{ payload: { value: { id: string } } }];
     const { id } = first.payload.value;
     call.cancel();
     expect((await outcome).code).toBe(status.CANCELLED);
-    await callGrpc(agent.address, version, 'cancelTask', byId(id), granted.partner);
-    const { messages } = await callGrpc(agent.address, version, 'getTask', byId(id), granted.partner);
-    // Canceled, in both versions.
-    expect(messages).toMatchObject([{ id, status: { state: 5 } }]);
+    await catchUp(client, version);
+    left.resolve(undefined);
+
+    const byId = version === '1.0' ? { tenant: '', id } : { name: `tasks/${id}`, historyLength: 0 };
+    await vi.waitFor(async () => {
+      const { messages } = await startCall(client, version, 'getTask', byId, granted.partner).outcome;
+      // Completed, in both versions.
+      expect(messages).toMatchObject([{ id, status: { state: 3 } }]);
+    });
   });
 
   it('is not subscribed any more', async () => {
     const agent = await startGrpcAgent();
-    const ended = vi.fn();
-    const next = promiseWithResolvers<undefined>();
-    const event = {
-      payload: {
-        $case: 'statusUpdate' as const,
-        value: { taskId: 't-1', contextId: '', status: undefined, metadata: undefined },
-      },
+    const [ended, wentOn] = [vi.fn(), vi.fn()];
+    const left = promiseWithResolvers<undefined>();
+    const task = {
+      id: 't-1',
+      contextId: '',
+      status: undefined,
+      artifacts: [],
+      history: [],
+      metadata: undefined,
     };
+    const event = { payload: { $case: 'task' as const, value: task } };
     vi.spyOn(agent.requestHandler, 'resubscribe').mockImplementation(async function* () {
       try {
         yield event;
-        await next.promise;
+        await left.promise;
         yield event;
-        throw new Error('Somebody went on reading.');
+        wentOn();
       } finally {
         ended();
       }
     });
     const subscribe = methods[version].find(({ operation }) => operation === 'SubscribeToTask') as GrpcMethod;
     const client = channel(agent.address);
-    const { call, outcome } = startCall(
-      client,
-      version,
-      subscribe.method,
-      subscribe.request,
-      granted.partner,
-    );
+    const { method, request } = subscribe;
+    const { call, outcome } = startCall(client, version, method, request, granted.partner);
     await once(call, 'data');
     call.cancel();
     await outcome;
-    // The server has read the cancellation when it has read what was sent after it.
-    await startCall(client, version, 'getTask', {}, {}).outcome;
-    next.resolve(undefined);
+    await catchUp(client, version);
+    left.resolve(undefined);
     await vi.waitFor(() => {
       expect(ended).toHaveBeenCalledOnce();
     });
+    expect(wentOn).not.toHaveBeenCalled();
   });
 });
 
@@ -298,7 +302,8 @@ describe.each(versions)('what goes wrong over gRPC %s', (version) => {
     async (method) => {
       const agent = await startGrpcAgent();
       vi.spyOn(agent.requestHandler, 'getAgentCard').mockRejectedValue(new Error('a-secret'));
-      const outcome = await callGrpc(agent.address, version, method, request);
+      const asked = methods[version].find((known) => known.method === method)?.request;
+      const outcome = await callGrpc(agent.address, version, method, asked);
       expect(outcome).toMatchObject({
         code: status.INTERNAL,
         details: 'Internal server error',

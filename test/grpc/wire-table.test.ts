@@ -284,16 +284,23 @@ describe.each(versions)('over gRPC %s', (version) => {
     },
   );
 
-  it('where no interface of the card has an origin, nobody is told where the card is', async () => {
-    const plain = await startGrpcAgent();
-    const { messages, code } = await callGrpc(
-      plain.address,
-      version,
-      'sendMessage',
-      methods[version][0]?.request,
-    );
-    expect(code).toBe(status.OK);
-    expect(JSON.stringify(messages)).not.toContain('agentCardUrl');
+  it.each([
+    { urls: ['localhost:50051'], told: undefined },
+    { urls: ['127.0.0.1:50051'], told: undefined },
+    { urls: ['dns:///agent.example:443'], told: undefined },
+    { urls: ['localhost:50051', 'https://agent.example/a2a'], told: cardUrl },
+  ])('where the card is goes by the first interface with an origin: $urls', async ({ urls, told }) => {
+    const supportedInterfaces = urls.map((url) => ({
+      url,
+      protocolBinding: url.startsWith('https:') ? 'JSONRPC' : 'GRPC',
+      protocolVersion: version,
+      tenant: '',
+    }));
+    const plain = await startGrpcAgent({ card: { supportedInterfaces } });
+    const [{ method, request }] = methods[version] as [GrpcMethod];
+    const outcome = await callGrpc(plain.address, version, method, request);
+    expect(outcome.code).toBe(status.OK);
+    expect(/"agentCardUrl":"([^"]*)"/.exec(JSON.stringify(outcome.messages))?.[1]).toBe(told);
   });
 
   it('a version that the card does not offer over gRPC is refused by the SDK', async () => {

@@ -47,20 +47,24 @@ export class Program {
   }
 }
 
-/** A port that is free, and so is the next one. */
+/** A port that is free, and so are the next three. */
 export async function freePorts(): Promise<number> {
   for (;;) {
     const first = createServer();
-    const second = createServer();
     await once(first.listen(0), 'listening');
     const { port } = first.address() as { port: number };
-    const free =
-      port < 65_535 &&
-      (await Promise.race([
-        once(second.listen(port + 1), 'listening').then(() => true),
-        once(second, 'error').then(() => false),
-      ]));
-    await Promise.all([first, ...(free ? [second] : [])].map((server) => once(server.close(), 'close')));
-    if (free) return port;
+    const servers = [first, createServer(), createServer(), createServer()];
+    const free = await Promise.all(
+      servers.map(async (server, index) => {
+        if (index === 0) return true;
+        if (port + index > 65_535) return false;
+        const listening = once(server.listen(port + index), 'listening').then(() => true);
+        return Promise.race([listening, once(server, 'error').then(() => false)]);
+      }),
+    );
+    await Promise.all(
+      servers.filter(({ listening }) => listening).map((server) => once(server.close(), 'close')),
+    );
+    if (free.every(Boolean)) return port;
   }
 }

@@ -16,4 +16,5 @@ export interface SystemSuite {
 /** Every suite in this folder has to be listed here; `npm test` fails over one that is not. */
 export const systemSuiteRequirements: readonly SystemSuite[] = [
   { file: 'test/system/device-page.test.ts', programs: [{ command: 'chromium', apt: 'chromium' }] },
+  { file: 'test/system/nginx.test.ts', programs: [{ command: 'nginx', apt: 'nginx-light' }] },
 ];

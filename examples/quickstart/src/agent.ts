@@ -13,10 +13,8 @@ import {
   type RequestContext,
 } from '@a2a-js/sdk/server';
 
-export interface Endpoints {
-  readonly JSONRPC: string;
-  readonly 'HTTP+JSON': string;
-}
+/** Where the agent is, by binding. */
+export type Endpoints = Readonly<Record<'JSONRPC' | 'HTTP+JSON' | 'GRPC', string>>;
 
 /** The card without any word of security: that is published by `AgentSecurity`. */
 function agentCard(endpoints: Endpoints): AgentCard {

@@ -1,6 +1,15 @@
 import { randomBytes } from 'node:crypto';
 
-import { AgentSecurity, apiKey, createApiKey, httpBearer, jwt, oauth2FromIssuer } from '@a2a-auth/server';
+import {
+  AgentSecurity,
+  apiKey,
+  createApiKey,
+  httpBearer,
+  jwt,
+  mutualTls,
+  oauth2FromIssuer,
+  type CertificateTrust,
+} from '@a2a-auth/server';
 import { SignJWT } from 'jose';
 
 /** Everything a caller may present to meet one requirement. */
@@ -17,9 +26,18 @@ export const scopes = {
 
 /**
  * The quickstart's security: a partner's API key, OR a tenant's API key together with a user's token, OR an access token
- * of the authorization server, had by a service or by a person. All secrets are made anew with every start.
+ * of the authorization server, had by a service or by a person, OR a client certificate. All secrets are made anew with
+ * every start.
  */
-export async function createSecurity({ resource, issuer }: { resource: string; issuer: string }) {
+export async function createSecurity({
+  resource,
+  issuer,
+  trust,
+}: {
+  resource: string;
+  issuer: string;
+  trust: CertificateTrust;
+}) {
   const partnerKey = createApiKey('partner');
   const tenantKey = createApiKey('tenant');
   const tokenSecret = randomBytes(32);
@@ -62,10 +80,12 @@ export async function createSecurity({ resource, issuer }: { resource: string; i
     )
     .addSecurityScheme('service', oauth.clientCredentials)
     .addSecurityScheme('person', oauth.deviceCode)
+    .addSecurityScheme('clientCertificate', mutualTls({ trust }))
     .addSecurityRequirement({ partnerKey: [] })
     .addSecurityRequirement({ tenantKey: [], userToken: [] })
     .addSecurityRequirement({ service: ['agent:ask'] })
-    .addSecurityRequirement({ person: ['agent:ask'] });
+    .addSecurityRequirement({ person: ['agent:ask'] })
+    .addSecurityRequirement({ clientCertificate: [] });
 
   const token = await new SignJWT({ name: 'Ada' })
     .setProtectedHeader({ alg: 'HS256', typ: 'at+jwt' })

@@ -222,7 +222,7 @@ async function permits(
   call: PermittedCall,
   { resource }: VerifyContext,
 ): Promise<Permission> {
-  const facts = requestFacts(call, resource, Date.now());
+  const facts = requestFacts(call, agent ?? resource, Date.now());
   if (facts === undefined) return { permitted: false, detail: 'A name in the request is no Unicode text.' };
   const job = { token, key, authorizer, facts, limits };
   const answer = await asked(engine.ask('authorize', job, limits.time + GRACE));

@@ -216,7 +216,7 @@ function describe(error) {
   const reasons = checks.slice(0, 5).map(describeCheck);
   if (failed.NoMatchingPolicy !== undefined) reasons.unshift('No policy allows the call.');
   if (policy?.Deny !== undefined) reasons.unshift(`The policy ${String(policy.Deny)} denies the call.`);
-  return reasons.join(' ').slice(0, 1000);
+  return reasons.join(' ');
 }
 
 /** @param {any} check */

@@ -49,24 +49,12 @@ describe('the engine', () => {
   it('reads an answer that came in time although its own thread was busy', async () => {
     const engine = createEngine();
     await engine.ask('read', signed, tenSeconds);
+    // From here, timers are due before messages.
+    await new Promise(setImmediate);
     const asked = engine.ask('read', signed, 50);
     const until = performance.now() + 150;
     while (performance.now() < until);
     expect((await asked).status).toBe('done');
-  });
-
-  it('is as good as new after a panic of the library', async () => {
-    const engine = createEngine();
-    // A limit that is no number is where the library gives up.
-    const broken = { ...signed, query, limits: { ...limits, time: Number.NaN } };
-    expect(await engine.ask('subjects', broken, tenSeconds)).toEqual({
-      status: 'refused',
-      detail: 'The biscuit library failed on it.',
-    });
-    expect(await engine.ask('subjects', { ...signed, query, limits }, tenSeconds)).toEqual({
-      status: 'done',
-      value: ['alice'],
-    });
   });
 
   it('is as good as new after a panic at start-up', () => {

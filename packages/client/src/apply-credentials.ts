@@ -42,7 +42,9 @@ export function joinCredentials(credentials: readonly Credential[]): RequestCred
   return { headers, query, tls };
 }
 
-function put(into: Map<string, string>, kind: string, name: string, value: string): void {
+function put(into: Map<string, string>, kind: string, name: string, value: unknown): void {
+  if (typeof value !== 'string')
+    throw unusable(`The credential for the ${kind} ${JSON.stringify(name)} is no text.`);
   if (into.has(name)) throw unusable(`Two credentials want the ${kind} ${JSON.stringify(name)}.`);
   into.set(name, value);
 }

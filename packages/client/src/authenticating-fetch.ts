@@ -194,7 +194,8 @@ async function transmit(
     );
   }
   // A key in the query is to be seen in nobody's log of responses.
-  if (credentials.query.size > 0) Object.defineProperty(response, 'url', { value: url.href });
+  if (credentials.query.size > 0)
+    Object.defineProperty(response, 'url', { value: url.href, configurable: true });
   return response;
 }
 

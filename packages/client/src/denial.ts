@@ -62,12 +62,14 @@ export function denialByError(
  * Tells a denial from a task of the agent that waits for a credential in its midst.
  *
  * A denied message changed nothing, so it may be sent again; a task in its midst was worked on, so it must not. It is a
- * denial when the task carries no artifacts and no history but the message itself, and
+ * denial when the task carries no artifacts and no history but the message itself, and one of these says so:
  *
- * - the response has a WWW-Authenticate field, or the status message has the data part of a denial (`reason` and
- *   `alternatives`), and no history; or
- * - nothing says so, as with agents that do neither, but the task is new and empty: the message named no task, the
- *   response has no history although the message did not ask to leave it out, and as an event it is a task, or final.
+ * - The response has a WWW-Authenticate field.
+ * - The status message has the data part of a denial (`reason` and `alternatives`), the task is not the one that the
+ *   message named, and it has no history, although the message did not ask to leave that out. (A task in its midst may
+ *   pass on the denial that its agent got from another.)
+ * - Nothing else, as with agents that do neither: the message named no task, there is likewise no history, and as an event
+ *   it is a task, or final.
  *
  * @param payload the answer to a message operation, or the first event of its stream
  * @returns a denial, a task in its midst, or undefined when it is neither
@@ -85,12 +87,9 @@ export function classify(
   const untouched =
     list(member(fields, 'artifacts')).length === 0 && history.every((entry) => isSent(entry, sent));
   if (sent === undefined || !untouched) return { task };
-  const isNew =
-    sent.taskId === undefined &&
-    sent.historyLength !== 0 &&
-    (!isUpdate || member(fields, 'final') === true) &&
-    task.taskId !== '';
-  const isDenial = challenges.length > 0 || (history.length === 0 && (data !== undefined || isNew));
+  const hasNoPast = history.length === 0 && sent.historyLength !== 0 && task.taskId !== sent.taskId;
+  const isNew = sent.taskId === undefined && (!isUpdate || member(fields, 'final') === true);
+  const isDenial = challenges.length > 0 || (hasNoPast && (data !== undefined || isNew));
   return isDenial ? { denial: denialOf(data, challenges) } : { task };
 }
 

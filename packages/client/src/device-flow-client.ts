@@ -30,9 +30,6 @@ export interface DeviceFlowStart extends DevicePrompt {
   readonly interval: number;
 }
 
-/** What `pollForTokens` gives. */
-export type DeviceFlowTokens = Tokens;
-
 /**
  * The device flow (RFC 8628) step by step, for those who show the code and hand on the tokens themselves. `deviceCode()` does
  * the same as a credential source, and renews the tokens.
@@ -87,7 +84,7 @@ export class DeviceFlowClient {
    * @throws {ClientError} `LOGIN_REQUIRED` before `start()`, `LOGIN_FAILED` when the person refused, `LOGIN_EXPIRED` when
    *   nobody logged in, `PROVIDER_UNAVAILABLE`
    */
-  async pollForTokens(options: { readonly signal?: AbortSignal } = {}): Promise<DeviceFlowTokens> {
+  async pollForTokens(options: { readonly signal?: AbortSignal } = {}): Promise<Tokens> {
     const { signal } = options;
     const login = this.#login;
     if (login === undefined) throw new ClientError('LOGIN_REQUIRED', 'Call start() first.');

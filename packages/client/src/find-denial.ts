@@ -7,6 +7,7 @@ import {
   mayHoldAuthRequired,
   type AuthRequiredTask,
   type Denial,
+  type SentMessage,
 } from './denial.js';
 import { peek } from './peek.js';
 import { parseJson, sentMessage } from './sent-message.js';
@@ -62,7 +63,10 @@ async function ofJson(
     return false;
   });
   if (seen !== 'all') return { denial: undefined, response };
-  return { denial: judge(json, sent, challenges, onTask), response };
+  const { denial, task } = judge(json, sent, challenges);
+  // The answer to another operation about a task tells nothing new.
+  if (task !== undefined && messageOf(sent) !== undefined) onTask?.(task);
+  return { denial, response };
 }
 
 async function ofStream(
@@ -77,9 +81,10 @@ async function ofStream(
   const { response } = await peek(original, mostBytes, (piece) => {
     if (!first && onTask === undefined) return true;
     for (const event of read(piece)) {
-      if (first) denial = judge(event, sent, challenges, onTask);
+      const found = judge(event, first ? sent : undefined, first ? challenges : []);
+      if (first) denial = found.denial;
       // An agent that denies has nothing more to say.
-      else if (denial === undefined) judge(event, undefined, [], onTask);
+      if (denial === undefined && found.task !== undefined) onTask?.(found.task);
       first = false;
     }
     return !first;
@@ -92,18 +97,15 @@ function judge(
   json: string,
   sent: SentRequest | undefined,
   challenges: readonly ReceivedChallenge[],
-  onTask: ((task: AuthRequiredTask) => void) | undefined,
-): Denial | undefined {
-  if (!mayHoldAuthRequired(json) && challenges.length === 0) return undefined;
+): { readonly denial?: Denial; readonly task?: AuthRequiredTask } {
+  if (!mayHoldAuthRequired(json) && challenges.length === 0) return {};
   const parsed = parseJson(json);
-  const refused = denialByError(parsed, challenges);
-  if (refused !== undefined) return refused;
+  const denial = denialByError(parsed, challenges);
+  if (denial !== undefined) return { denial };
   const payload = isObject(parsed) && parsed.jsonrpc === '2.0' ? parsed.result : parsed;
-  const message = sent && sentMessage(sent.method, sent.url, sent.body);
-  const found = classify(payload, message, challenges);
-  if (found === undefined) return undefined;
-  if ('denial' in found) return found.denial;
-  // The answer to another operation about a task tells nothing new.
-  if (sent === undefined || message !== undefined) onTask?.(found.task);
-  return undefined;
+  return classify(payload, sent && messageOf(sent), challenges) ?? {};
+}
+
+function messageOf({ method, url, body }: SentRequest): SentMessage | undefined {
+  return sentMessage(method, url, body);
 }

@@ -29,3 +29,35 @@ export {
 } from './plan.js';
 export type { ClientPolicy } from './policy.js';
 export { verifyCard, type CardTrust } from './card/verify-card.js';
+export {
+  DeviceFlowClient,
+  type DeviceFlowClientOptions,
+  type DeviceFlowStart,
+} from './device-flow-client.js';
+export { authorizationCode, type AuthorizationCodeOptions } from './oauth/authorization-code.js';
+export type { ClientAuthenticationOptions } from './oauth/client-authentication.js';
+export { clientCredentials } from './oauth/client-credentials.js';
+export { deviceCode, type DeviceCodeOptions } from './oauth/device-code.js';
+export type { DevicePrompt } from './oauth/device-login.js';
+export { dpop, type DpopOptions } from './oauth/dpop.js';
+export { jwtBearer, type JwtBearerOptions } from './oauth/jwt-bearer.js';
+export type { RedirectOptions } from './oauth/loopback-redirect.js';
+export { CLIENT_NOTICE_CHANNEL, type ClientNotice } from './oauth/notice.js';
+export type { OAuthOptions, OAuthSource } from './oauth/oauth-source.js';
+export type { OutboundOptions } from './oauth/outbound.js';
+export { refreshing, type RefreshingOptions } from './oauth/refreshing.js';
+export {
+  tokenExchange,
+  type TokenExchangeOptions,
+  type TokenFunction,
+  type TokenTypeUri,
+} from './oauth/token-exchange.js';
+export type { Tokens } from './oauth/tokens.js';
+export type { Trust } from './oauth/trusted-server.js';
+export { fileTokenStore, type FileTokenStoreOptions } from './stores/file.js';
+export { keychainTokenStore, type KeychainTokenStoreOptions, type RunSecretTool } from './stores/keychain.js';
+export { memoryTokenStore } from './stores/memory.js';
+export type { TokenStore } from './stores/token-store.js';
+export { mutualTls } from './tls/mutual-tls.js';
+export { mutualTlsFetch } from './tls/mutual-tls-fetch.js';
+export type { TlsFiles } from './tls/tls-files.js';

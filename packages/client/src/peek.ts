@@ -80,6 +80,6 @@ function rebuild(
   body: ConstructorParameters<typeof Response>[0],
 ): Response {
   const response = new Response(body, { status, statusText, headers: [...headers] });
-  Object.defineProperty(response, 'url', { value: url });
+  Object.defineProperty(response, 'url', { value: url, configurable: true });
   return response;
 }

@@ -6,7 +6,8 @@ import {
   type Principal,
 } from '@a2a-auth/server';
 import { toAuthRequest } from '@a2a-auth/server/express';
-import type { Request } from 'express';
+
+type Request = Parameters<typeof toAuthRequest>[0];
 
 /** What `req.authInfo` is on a route that the strategy let a caller through to. */
 export interface RouteGrant {

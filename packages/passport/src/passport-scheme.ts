@@ -129,16 +129,20 @@ function failure(challenge: unknown, status: unknown, credential: string): Verif
   throwIfTold(challenge);
   const said = describe(challenge, credential);
   const detail = said === '' ? 'The strategy refused.' : `The strategy refused: ${said}`;
-  const code =
-    typeof challenge === 'string'
-      ? /(?:^|[\s,])error="?([a-z_]{1,64})(?![^"\s,])/.exec(challenge)?.[1]
-      : undefined;
+  const code = typeof challenge === 'string' ? errorCodeIn(challenge) : undefined;
   if (status === 403 || code === 'insufficient_scope') {
     return { verified: false, reason: 'not_permitted', detail, error: code ?? 'insufficient_scope' };
   }
   // The error that the library behind passport-jwt has for this.
   const isExpired = challenge instanceof Error && challenge.name === 'TokenExpiredError';
   return { verified: false, reason: isExpired ? 'expired' : 'invalid', detail, error: code };
+}
+
+/** The `error` of a challenge (RFC 6750 §3): a name, or nothing. */
+function errorCodeIn(challenge: string): string | undefined {
+  const [, quoted, bare] =
+    /(?:^|[\s,])error=(?:"([a-z_]{1,64})"|([a-z_]{1,64})(?![^\s,]))/.exec(challenge) ?? [];
+  return quoted ?? bare;
 }
 
 async function principalFor(

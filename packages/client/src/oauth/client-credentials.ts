@@ -3,14 +3,12 @@ import { clientCredentialsGrant } from 'openid-client';
 import { ClientError } from '../errors.js';
 import { oauthSource, type OAuthOptions, type OAuthSource } from './oauth-source.js';
 
-export type ClientCredentialsOptions = OAuthOptions;
-
 /**
  * Tokens for the client itself (RFC 6749 §4.4), without a person.
  *
  * @throws {ClientError} `INVALID_OPTION`
  */
-export function clientCredentials(options: ClientCredentialsOptions): OAuthSource {
+export function clientCredentials(options: OAuthOptions): OAuthSource {
   const { clientSecret, privateKey, tls } = options;
   if (clientSecret === undefined && privateKey === undefined && tls === undefined) {
     throw new ClientError('INVALID_OPTION', 'clientCredentials() needs a clientSecret, a privateKey or tls.');

@@ -1,4 +1,4 @@
-import { createHash, randomUUID } from 'node:crypto';
+import { randomUUID } from 'node:crypto';
 
 import { calculateJwkThumbprint, decodeJwt, exportJWK, SignJWT } from 'jose';
 import { LRUCache } from 'lru-cache';
@@ -6,6 +6,7 @@ import { Configuration, getDPoPHandle, randomDPoPKeyPair, type CryptoKey } from 
 
 import type { CredentialSource } from '../credential-source.js';
 import { ClientError } from '../errors.js';
+import { digest } from './digest.js';
 import { bound, type OAuthSource } from './oauth-source.js';
 import type { Sender } from './sender.js';
 
@@ -83,7 +84,7 @@ function senderWith(given: DpopOptions['keyPair'], algorithm: string): Sender {
         htm: method,
         // RFC 9449 §4.2: without query and fragment.
         htu: `${origin}${pathname}`,
-        ath: createHash('sha256').update(accessToken).digest('base64url'),
+        ath: digest(accessToken),
         ...(nonce === undefined ? {} : { nonce }),
       })
         .setProtectedHeader(header)

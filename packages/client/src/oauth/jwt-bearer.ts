@@ -1,8 +1,9 @@
 import { genericGrantRequest } from 'openid-client';
 
 import { ClientError } from '../errors.js';
+import { digest } from './digest.js';
 import { oauthSource, type OAuthOptions, type OAuthSource } from './oauth-source.js';
-import { digest, tokenOf, type TokenFunction } from './token-exchange.js';
+import { tokenOf, type TokenFunction } from './token-exchange.js';
 
 export interface JwtBearerOptions extends OAuthOptions {
   /** A JWT that the authorization server accepts as a grant, such as the token of a caller. */

@@ -1,7 +1,6 @@
-import { createHash } from 'node:crypto';
-
 import { ClientError } from '../errors.js';
 import type { TokenStore } from '../stores/token-store.js';
+import { digest } from './digest.js';
 import { oauthSource, type OAuthOptions, type OAuthSource } from './oauth-source.js';
 
 export interface RefreshingOptions extends OAuthOptions {
@@ -23,7 +22,7 @@ export function refreshing(options: RefreshingOptions): OAuthSource {
     throw new ClientError('INVALID_OPTION', 'refreshing() needs a refreshToken.');
   }
   // Another one begins another session.
-  const id = createHash('sha256').update(refreshToken).digest('base64url');
+  const id = digest(refreshToken);
   return oauthSource(
     {
       name: 'refreshing',

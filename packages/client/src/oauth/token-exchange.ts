@@ -1,5 +1,3 @@
-import { createHash } from 'node:crypto';
-
 import {
   genericGrantRequest,
   type Configuration,
@@ -9,6 +7,7 @@ import {
 
 import type { CredentialRequest } from '../credential-source.js';
 import { ClientError } from '../errors.js';
+import { digest } from './digest.js';
 import { oauthSource, type OAuthOptions, type OAuthSource } from './oauth-source.js';
 
 /** The kinds of token that RFC 8693 §3 has names for, and those of others. */
@@ -140,9 +139,4 @@ export async function tokenOf(
     throw new ClientError('LOGIN_REQUIRED', `${name}() gave no token for this request.`);
   }
   return token;
-}
-
-/** Keys show no token. */
-export function digest(text: string): string {
-  return createHash('sha256').update(text).digest('base64url');
 }

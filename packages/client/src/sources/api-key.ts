@@ -18,7 +18,7 @@ export function apiKey(key: string | (() => string | Promise<string>)): Credenti
     async credential({ scheme }) {
       if (scheme.type !== 'apiKey') throw new TypeError('An API key meets apiKey schemes only.');
       const value = typeof key === 'function' ? await key() : key;
-      if (typeof value !== 'string' || !isHeaderValue(value))
+      if (!isHeaderValue(value))
         throw new ClientError('CREDENTIAL_UNUSABLE', 'The API key is no text of visible ASCII characters.');
       switch (scheme.in) {
         case 'header':

@@ -28,7 +28,7 @@ export function mutualTlsFetchWith(load: () => Promise<TlsIdentity>): typeof fet
   };
   return async (input, init) => {
     const request = input instanceof Request ? input : undefined;
-    const url = new URL(request?.url ?? (input));
+    const url = new URL(request?.url ?? input);
     if (url.protocol !== 'https:') throw refused(`${url.origin} is not https.`);
     const agent = agentFor(await load());
     const { origin } = url;

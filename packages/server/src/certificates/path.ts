@@ -204,7 +204,7 @@ export function allowsClients({ extendedKeyUsage }: Certificate): boolean {
   return extendedKeyUsage === undefined || extendedKeyUsage.includes(CLIENT_AUTH);
 }
 
-function isSelfIssued({ subjectKey, issuerKey }: Certificate): boolean {
+export function isSelfIssued({ subjectKey, issuerKey }: Certificate): boolean {
   return subjectKey === issuerKey;
 }
 

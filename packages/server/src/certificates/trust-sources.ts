@@ -1,7 +1,7 @@
 import { configurationError } from '../errors.js';
 import { readCertificate, UnusableCertificate, type Certificate } from './certificate.js';
 import { readRevocationLists, type RevocationList } from './crl.js';
-import { indexBySubject, type Anchors } from './path.js';
+import { indexBySubject, isSelfIssued, type Anchors } from './path.js';
 import { readPem } from './pem.js';
 import { isTrustDomain } from './spiffe.js';
 import type { TrustOptions } from './trust.js';
@@ -20,6 +20,8 @@ export interface TrustedCertificates {
   readonly hasUnreadableLists: boolean;
   /** All certificates of them, for the TLS layer. */
   readonly pem: readonly string[];
+  /** Whether some of them are trusted although they, or their authorities, need an issuer that may be unknown. */
+  readonly needsUnknownIssuers: boolean;
   /** Why some of what should be trusted may be missing. */
   readonly problem: string | undefined;
 }
@@ -85,7 +87,8 @@ export function trustSources(options: TrustOptions): TrustSources {
     ]);
     const all = [...authorities, ...inFolder, ...bundles.flatMap(([, bundle]) => bundle)];
     const lists = crl === undefined ? undefined : crlFiles.contents().flat();
-    reportStrangers(lists ?? [], all, strangers);
+    const subjects = new Set(all.map(({ subjectKey }) => subjectKey));
+    reportStrangers(lists ?? [], subjects, strangers);
     return {
       anchors: anchorsOf(authorities),
       exact: new Set(inFolder.map(({ fingerprint }) => fingerprint)),
@@ -94,6 +97,7 @@ export function trustSources(options: TrustOptions): TrustSources {
       lists,
       hasUnreadableLists: crlFiles.problem !== undefined || crlFiles.isPartial,
       pem: [...new Map(all.map((one) => [one.fingerprint, one.x509.toString()])).values()],
+      needsUnknownIssuers: pinned.size > 0 || all.some(({ issuerKey }) => !subjects.has(issuerKey)),
       problem: watched.find(({ problem }) => problem !== undefined)?.problem,
     };
   }
@@ -114,11 +118,11 @@ export function trustSources(options: TrustOptions): TrustSources {
 /** Reports, once each, the CRLs that say nothing of what is trusted: a file of the wrong authority protects from nothing. */
 function reportStrangers(
   lists: readonly RevocationList[],
-  certificates: readonly Certificate[],
+  subjects: ReadonlySet<string>,
   reported: Set<string>,
 ): void {
   for (const { issuer, issuerKey } of lists) {
-    if (reported.has(issuerKey) || certificates.some(({ subjectKey }) => subjectKey === issuerKey)) continue;
+    if (reported.has(issuerKey) || subjects.has(issuerKey)) continue;
     reported.add(issuerKey);
     process.emitWarning(
       `trust.crl: there is a CRL of ${issuer.slice(0, 200)}, which is none of the trusted authorities. It counts only for what an authority of that name under them has issued.`,
@@ -129,10 +133,9 @@ function reportStrangers(
 
 function anchorsOf(authorities: readonly Certificate[]): Anchors {
   const distinct = [...new Map(authorities.map((one) => [one.fingerprint, one])).values()];
-  const isRoot = ({ subjectKey, issuerKey }: Certificate) => subjectKey === issuerKey;
   return {
-    roots: indexBySubject(distinct.filter(isRoot)),
-    subordinates: indexBySubject(distinct.filter((one) => !isRoot(one))),
+    roots: indexBySubject(distinct.filter(isSelfIssued)),
+    subordinates: indexBySubject(distinct.filter((one) => !isSelfIssued(one))),
   };
 }
 
@@ -148,7 +151,9 @@ function readCertificates(content: Buffer | string): Certificate[] {
       return readCertificate(der);
     } catch (error) {
       if (!(error instanceof UnusableCertificate)) throw error;
-      throw new TypeError(`Its certificate ${position + 1} cannot be used: ${error.message}`);
+      throw new TypeError(`Its certificate ${position + 1} cannot be used: ${error.message}`, {
+        cause: error,
+      });
     }
   });
 }
@@ -214,7 +219,9 @@ function trustDomainsOf(spiffe: TrustOptions['spiffe']): TrustDomain[] {
     }
     const option = `spiffe[${JSON.stringify(name)}]`;
     if (typeof bundle === 'string') return { name, given: authoritiesOf(option, bundle), files: undefined };
-    const files = watchFiles(listOf(`${option}.file`, bundle.file), {
+    // Not left out as other options may be.
+    const file = listOf(`${option}.file`, (bundle as { file?: unknown } | null)?.file ?? '');
+    const files = watchFiles(file, {
       option: `trust.${option}`,
       kind: 'file',
       maxBytes: MAX_CERTIFICATE_FILE,

@@ -13,6 +13,7 @@ import { generalNameToString, nameToString } from './names.js';
 import {
   allowsClients,
   findPath,
+  isSelfIssued,
   MAX_PATH_LENGTH,
   validityFailure,
   type PathFailure,
@@ -62,7 +63,11 @@ export interface CertificateTrust {
   verify(presented: PresentedCertificate, now?: Date): Promise<TrustVerdict>;
   /** For the TLS layer's `ca`, with `allowPartialTrustChain`: authorities, and certificates accepted as they are. PEM. */
   tlsAuthorities(): readonly string[];
-  /** Whether the TLS layer has to let certificates of unknown issuers through, since fingerprints are pinned. */
+  /**
+   * Whether the TLS layer has to let certificates of unknown issuers through, to be judged by `verify` alone: those that are
+   * accepted as they are, and those of subordinate authorities (servers of Node.js 20 know no `allowPartialTrustChain`). It
+   * may become so when a file is added.
+   */
   readonly acceptsUnknownIssuers: boolean;
   /** Looks at the files now; otherwise that is done with a verification, at most once a second. Whether any changed. */
   refresh(): Promise<boolean>;
@@ -78,6 +83,11 @@ export type TrustVerdict =
        * certificate's own where that is accepted as it is; `spiffe://<trust domain>` of a SPIFFE bundle.
        */
       readonly authority: string;
+      /**
+       * Whether the chain ends at an authority that signed itself. Of any other certificate that is trusted, a TLS layer may
+       * say that it does not know the issuer.
+       */
+      readonly endsAtRoot: boolean;
       readonly subject: CertificateSubject;
       readonly certificate: ClientCertificate;
     }
@@ -157,7 +167,9 @@ export function certificateTrust(options: TrustOptions): CertificateTrust {
       return verdict;
     },
     tlsAuthorities: () => sources.current().pem,
-    acceptsUnknownIssuers: sources.current().pinned.size > 0,
+    get acceptsUnknownIssuers() {
+      return sources.current().needsUnknownIssuers;
+    },
     refresh: async () => refresh(),
   };
 }
@@ -315,6 +327,7 @@ function accept(
     trusted: true,
     anchor,
     authority,
+    endsAtRoot: path.length > 1 && isSelfIssued(path.at(-1) as Certificate),
     subject: subjectOf(leaf),
     certificate: clientCertificate(leaf),
   };

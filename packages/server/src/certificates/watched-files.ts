@@ -61,7 +61,8 @@ export function watchFiles<Content>(
       if (problem !== undefined) problems.set(root, problem);
       for (const file of files) {
         const seen = stampOf(file);
-        total += seen.size;
+        // Of one that is too large, nothing is read.
+        total += seen.size > maxBytes ? 0 : seen.size;
         const entry =
           total > MAX_FILES_FULL * maxBytes
             ? { stamp: 'too much', problem: 'With those before it, it has too many bytes.' }

@@ -8,9 +8,10 @@ const TIMEOUT_MS = 300_000;
 export type ParsedBody = { readonly body: unknown } | { readonly error: Error };
 
 /**
- * Reads and parses a body, without ever holding more of it than the limit.
+ * Reads and parses a body, without ever holding more of it than the limit, packed and unpacked. A body without a single
+ * byte is none, whatever the headers say of it.
  *
- * @param limit in bytes, of the body as it is unpacked
+ * @param limit in bytes
  * @throws {TypeError} when somebody has read the body before
  */
 export async function readBody(request: Request, binding: HttpBinding, limit: number): Promise<ParsedBody> {
@@ -22,42 +23,51 @@ export async function readBody(request: Request, binding: HttpBinding, limit: nu
   const { body, headers, signal } = request;
   if (body === null) return { body: undefined };
   const unreadable = headerProblem(headers, bodyTypes[binding]);
-  // Whatever it says that it is: no body is what it may be.
-  if (unreadable !== undefined) {
-    const bytes = await collect(body, 0, signal);
-    return bytes instanceof Uint8Array ? { body: undefined } : { error: unreadable };
-  }
-  const bytes = await collect(unpacked(body, encodingOf(headers)), limit, signal);
-  return bytes instanceof Uint8Array ? parse(bytes) : { error: bytes };
+  const sent = await collect(body, unreadable === undefined ? limit : 0, signal);
+  if (sent instanceof Error) return { error: unreadable ?? sent };
+  if (sent.length === 0) return { body: undefined };
+  const encoding = encodingOf(headers);
+  if (encoding === 'identity') return parse(sent);
+  const unpacked = await collect(unpack(sent, encoding), limit, signal);
+  return unpacked instanceof Error ? { error: unpacked } : parse(unpacked);
 }
 
+const encodings = ['identity', 'gzip', 'deflate'] as const;
+type Encoding = (typeof encodings)[number];
+
+/** What the headers already tell to be none of what is understood. */
 function headerProblem(headers: Headers, types: readonly string[]): Error | undefined {
   const contentType = headers.get('content-type');
-  if (!types.includes(mediaTypeOf(contentType))) return notSentAsJson();
   // RFC 8259 §8.1: JSON is UTF-8.
   const [, charset = 'utf-8'] = /;[ \t]*charset="?([^\s;"]*)/i.exec(contentType ?? '') ?? [];
-  if (charset.toLowerCase() !== 'utf-8') return notSentAsJson();
-  return ['identity', 'gzip', 'deflate'].includes(encodingOf(headers)) ? undefined : notSentAsJson();
+  const isUnderstood =
+    types.includes(mediaTypeOf(contentType)) &&
+    charset.toLowerCase() === 'utf-8' &&
+    encodings.includes(encodingOf(headers));
+  return isUnderstood ? undefined : notSentAsJson();
 }
 
-function encodingOf(headers: Headers): string {
-  return headers.get('content-encoding')?.trim().toLowerCase() ?? 'identity';
+function encodingOf(headers: Headers): Encoding {
+  return (headers.get('content-encoding')?.toLowerCase() ?? 'identity') as Encoding;
 }
 
-function unpacked(body: ReadableStream<Uint8Array>, encoding: string): ReadableStream<Uint8Array> {
-  if (encoding !== 'gzip' && encoding !== 'deflate') return body;
-  return body.pipeThrough(new DecompressionStream(encoding));
+function unpack(
+  bytes: Uint8Array<ArrayBuffer>,
+  encoding: Exclude<Encoding, 'identity'>,
+): ReadableStream<Uint8Array> {
+  return new Blob([bytes]).stream().pipeThrough(new DecompressionStream(encoding));
 }
 
 async function collect(
   body: ReadableStream<Uint8Array>,
   limit: number,
   signal: AbortSignal,
-): Promise<Uint8Array | Error> {
+): Promise<Uint8Array<ArrayBuffer> | Error> {
   const reader = body.getReader();
   let failure: Error | undefined;
   const stop = (error: Error) => {
     failure ??= error;
+    // Ends the read that is under way.
     reader.cancel(error).catch(() => undefined);
   };
   const leave = () => {
@@ -72,15 +82,15 @@ async function collect(
     const chunks: Uint8Array[] = [];
     let size = 0;
     for (let next = await reader.read(); !next.done; next = await reader.read()) {
-      const { value: chunk } = next;
       // Whoever made the request may have put anything into the stream.
+      const chunk: unknown = next.value;
       if (!ArrayBuffer.isView(chunk)) throw new TypeError('The body is not made of bytes.');
       size += chunk.byteLength;
       if (size > limit) {
         stop(bodyError(413, 'entity.too.large', 'The body is too large.'));
         break;
       }
-      chunks.push(chunk);
+      chunks.push(new Uint8Array(chunk.buffer, chunk.byteOffset, chunk.byteLength));
     }
     return failure ?? joined(chunks, size);
   } catch (error) {
@@ -91,9 +101,7 @@ async function collect(
   }
 }
 
-function joined(chunks: readonly Uint8Array[], size: number): Uint8Array {
-  const [first] = chunks;
-  if (first !== undefined && chunks.length === 1) return first;
+function joined(chunks: readonly Uint8Array[], size: number): Uint8Array<ArrayBuffer> {
   const bytes = new Uint8Array(size);
   let offset = 0;
   for (const chunk of chunks) {
@@ -104,8 +112,6 @@ function joined(chunks: readonly Uint8Array[], size: number): Uint8Array {
 }
 
 function parse(bytes: Uint8Array): ParsedBody {
-  // As body parsers have it.
-  if (bytes.length === 0) return { body: {} };
   try {
     return { body: JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes)) as unknown };
   } catch {

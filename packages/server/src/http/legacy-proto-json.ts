@@ -303,9 +303,9 @@ function securitySchemeJson(scheme: LegacySecurityScheme): Json {
   }
 }
 
-/** The protocol buffers have room for one flow. */
+/** The protocol buffers have room for one flow, and a scheme has none but these; the device code flow is written elsewhere. */
 function flowsJson(flows: Extract<LegacySecurityScheme, { type: 'oauth2' }>['flows']): Json {
-  for (const name of ['implicit', 'password', 'clientCredentials', 'authorizationCode'] as const) {
+  for (const name of ['clientCredentials', 'authorizationCode'] as const) {
     const flow = flows[name];
     if (flow === undefined) continue;
     const { scopes, ...urls } = flow;

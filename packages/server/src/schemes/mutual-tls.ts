@@ -77,7 +77,7 @@ export function mutualTls({
     if ('problem' in claims) return refusal(claims.problem);
     return validator === undefined
       ? { verified: true, principal: claims }
-      : validated(claims, verdict.certificate, validator, context);
+      : validated(claims, verdict, validator, context);
   }
 
   return {
@@ -93,30 +93,36 @@ type Trusted = TrustVerdict & { readonly trusted: true };
 type Identified = PrincipalClaims & { readonly issuer: string };
 
 /**
- * A certificate that is accepted as it is needs no issuer that the TLS layer knows. Everything else it found is final; when
- * a proxy had the connection, there is nothing that it could have found.
+ * The authority, and the kind of name that it vouches for. Without the kind, a common name could be the same caller as a DNS
+ * name, or as what somebody made of another name. A SPIFFE trust domain has names of one kind.
  */
-function isAcceptedByTls(tlsError: string | undefined, { anchor }: Trusted): boolean {
+function issuerOf({ anchor, authority }: Trusted, kind: 'uri' | 'dns' | 'cn' | 'mapped'): string {
+  return anchor === 'spiffe' ? authority : `${authority}/${kind}`;
+}
+
+/**
+ * The TLS layer need not know the issuer of a certificate that is accepted as it is, or of a subordinate authority that is
+ * trusted by itself. Everything else it found is final; when a proxy had the connection, there is nothing that it could
+ * have found.
+ */
+function isAcceptedByTls(tlsError: string | undefined, { endsAtRoot }: Trusted): boolean {
   if (tlsError === undefined || tlsError === 'forwarded') return true;
-  return (anchor === 'fingerprint' || anchor === 'certificate') && unknownIssuer.has(tlsError);
+  return !endsAtRoot && unknownIssuer.has(tlsError);
 }
 
 function claimsOf(
-  { authority, subject, certificate, anchor }: Trusted,
+  verdict: Trusted,
   identify: MutualTlsOptions['identify'],
 ): Identified | { readonly problem: string } {
-  // The kind is a part of the authority: otherwise a common name could be the same caller as a DNS name.
-  const issuerFor = (kind: string) => (anchor === 'spiffe' ? authority : `${authority}/${kind}`);
-  const own = { certificate, expiresAt: new Date(certificate.validTo) };
+  const { subject, certificate } = verdict;
   if (identify === undefined) {
-    return subject.kind === 'none'
-      ? { problem: subject.problem }
-      : { ...own, subject: subject.value, issuer: issuerFor(subject.kind) };
+    if (subject.kind === 'none') return { problem: subject.problem };
+    return complete({ subject: subject.value }, verdict, issuerOf(verdict, subject.kind));
   }
   const identified: unknown = identify(certificate);
   const claims = typeof identified === 'string' ? { subject: identified } : identified;
   return isClaims(claims)
-    ? withDefaults(claims, { ...own, issuer: issuerFor('mapped') })
+    ? complete(claims, verdict, issuerOf(verdict, 'mapped'))
     : { problem: '"identify" named nobody.' };
 }
 
@@ -132,30 +138,28 @@ function isClaims(value: unknown): value is PrincipalClaims {
 
 async function validated(
   claims: Identified,
-  certificate: ClientCertificate,
+  verdict: Trusted,
   validator: Validator<IdentifiedCertificate>,
   context: VerifyContext,
 ): Promise<Verification> {
   const { subject, issuer } = claims;
-  const verification = await verifyWith(validator)({ certificate, subject, issuer }, context);
-  return verification.verified
-    ? { ...verification, principal: withDefaults(verification.principal, claims) }
-    : { ...verification, principal: claims };
+  const credential = { certificate: verdict.certificate, subject, issuer };
+  const verification = await verifyWith(validator)(credential, context);
+  if (!verification.verified) return { ...verification, principal: claims };
+  const { principal } = verification;
+  const ownIssuer = principal.subject === subject ? issuer : issuerOf(verdict, 'mapped');
+  return { ...verification, principal: complete(principal, verdict, ownIssuer) };
 }
 
 /** Nobody outlives the certificate. */
-function withDefaults(
-  claims: PrincipalClaims,
-  { issuer, certificate, expiresAt }: Omit<Identified, 'subject'>,
-): Identified {
-  const ends = [claims.expiresAt, expiresAt].flatMap((end) =>
-    end === undefined ? [] : [toEpochMilliseconds(end)],
-  );
+function complete(claims: PrincipalClaims, { certificate }: Trusted, issuer: string): Identified {
+  const { validTo } = certificate;
+  const end = claims.expiresAt === undefined ? validTo : toEpochMilliseconds(claims.expiresAt);
   return {
     ...claims,
     issuer: claims.issuer ?? issuer,
     certificate,
-    expiresAt: ends.length === 0 ? undefined : new Date(Math.min(...ends)),
+    expiresAt: new Date(Math.min(end, validTo)),
   };
 }
 

@@ -16,7 +16,7 @@ import {
   type ServerCertificateFiles,
 } from './server-certificate.js';
 
-export interface MutualTlsOptions extends ServerCertificateFiles {
+export interface ServeMutualTlsOptions extends ServerCertificateFiles {
   /** Which clients are trusted. Give the scheme `mutualTls()` the same `certificateTrust()`. */
   readonly trust: TrustOptions | CertificateTrust;
   /** 0 for any that is free. */
@@ -41,7 +41,7 @@ export interface MutualTlsServer {
    *
    * @param patience milliseconds after which the connections that are left are cut. Default 10 000
    */
-  close(patience?: number): Promise<void>;
+  readonly close: (patience?: number) => Promise<void>;
 }
 
 /** Node's timers hold no more, and would fire at once. */
@@ -66,7 +66,7 @@ const TICKET_KEYS_LENGTH = 48;
  */
 export async function serveMutualTls(
   app: RequestListener,
-  options: MutualTlsOptions,
+  options: ServeMutualTlsOptions,
 ): Promise<MutualTlsServer> {
   const { certificate, key, passphrase, port, host } = options;
   const { clientCertificate = 'required', handshakeTimeout = 10_000 } = options;
@@ -87,9 +87,9 @@ export async function serveMutualTls(
     ...own,
     ca: [...trust.tlsAuthorities()],
     requestCert: true,
-    // Pinned certificates have any issuer. Those that are not are refused right after the handshake.
+    // Node's servers have no `allowPartialTrustChain`. Where the handshake cannot tell whose certificate is trusted, it
+    // goes on, and the connection is closed right after it.
     rejectUnauthorized: isRequired && !trust.acceptsUnknownIssuers,
-    allowPartialTrustChain: true,
     minVersion: 'TLSv1.2',
     secureOptions: constants.SSL_OP_NO_RENEGOTIATION,
     handshakeTimeout,
@@ -107,6 +107,8 @@ export async function serveMutualTls(
     // Throws before anything has changed.
     createSecureContext(next);
     server.setSecureContext(next);
+    // It is no part of the context: the server has it for the next connection.
+    Object.assign(server, { rejectUnauthorized: next.rejectUnauthorized });
     // A session stands for a certificate that may be trusted no more.
     server.setTicketKeys(randomBytes(TICKET_KEYS_LENGTH));
     used = next;

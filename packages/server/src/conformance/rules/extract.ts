@@ -164,7 +164,7 @@ export const extractRules: readonly Rule[] = [
 ];
 
 /** The look-ups by which the credential is found: those whose values hold a secret, and the declared one. */
-export function credentialLookUps(trial: Trial, request: AuthRequest) {
+function credentialLookUps(trial: Trial, request: AuthRequest) {
   const declared = declaredPlace(trial);
   const secrets = secretsOf(trial, request);
   return lookUpsOf(trial, request).filter(
