@@ -1,7 +1,7 @@
 import { authorizationCode, type AuthorizationCodeOptions } from '@a2a-auth/client';
 import { once } from 'node:events';
 import { createServer, request as httpRequest } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { connect, type AddressInfo } from 'node:net';
 
 import { AgentSecurity, oauth2FromIssuer, principalOf } from '@a2a-auth/server';
 import { decodeJwt } from 'jose';
@@ -160,6 +160,7 @@ describe('at a real authorization server', () => {
       code: 'LOGIN_FAILED',
       message: expect.stringContaining('access_denied') as string,
     });
+    await expect.poll(() => pages[0]?.body).toContain('not completed');
     expect(pages[0]?.body).not.toContain('script');
   });
 
@@ -172,10 +173,12 @@ describe('at a real authorization server', () => {
     expect(await failure(tokenOf(native(open), wanted()), 'made-up-code')).toMatchObject({
       code: 'LOGIN_FAILED',
     });
-    expect(pages[0]).toMatchObject({
-      status: 200,
-      body: expect.stringContaining('close this window') as string,
-    });
+    await expect
+      .poll(() => pages[0])
+      .toMatchObject({
+        status: 200,
+        body: expect.stringContaining('close this window') as string,
+      });
     expect(pages[0]?.body).not.toContain('made-up-code');
     expect(pages[0]?.headers.get('content-security-policy')).toMatch(/default-src 'none'/);
   });
@@ -184,7 +187,7 @@ describe('at a real authorization server', () => {
     let code = '';
     const browser = new UserAgent();
     const first = native(async (url) => {
-      const back = await browser.visit(url, { login: 'ada' }, 'http://127.0.0.1');
+      const back = await browser.visit(url, { login: 'ada' }, url.searchParams.get('redirect_uri') ?? '');
       code = new URL(back).searchParams.get('code') ?? '';
       await fetch(back);
     });
@@ -291,7 +294,6 @@ describe('the redirect', () => {
 
   it('is not kept open by who only connects', async () => {
     const { token, good } = await waiting();
-    const { connect } = await import('node:net');
     const socket = connect(Number(good.port), '127.0.0.1');
     await once(socket, 'connect');
     const ended = once(socket, 'close');

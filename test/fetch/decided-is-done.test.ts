@@ -10,7 +10,7 @@ import { agentCard, createAgent } from '../support/agent.js';
 import { exchange } from '../support/raw-http.js';
 import { muteConsole } from '../support/quiet.js';
 import { closeServersAfterTests, listen } from '../support/server.js';
-import { getRequestListener } from '@hono/node-server';
+import { listenerOf } from './support.js';
 
 closeServersAfterTests();
 muteConsole();
@@ -34,7 +34,9 @@ const operations: Readonly<Record<string, string>> = {
 function watched(card: ReturnType<typeof agentCard>) {
   const decided: string[] = [];
   const done: string[] = [];
-  const security = new AgentSecurity({ onDecision: ({ operation }: DecisionEvent) => decided.push(operation) })
+  const security = new AgentSecurity({
+    onDecision: ({ operation }: DecisionEvent) => decided.push(operation),
+  })
     .addSecurityScheme('anybody', {
       declaration: { type: 'apiKey', in: 'header', name: 'X-Name' },
       extract: (request) => request.header('x-name')[0],
@@ -68,13 +70,24 @@ const start = {
   async fetch() {
     const { server, port, url } = await listen('file');
     const agent = watched(agentCard(url));
-    server.on('request', getRequestListener(agentFetchHandler(agent)));
+    server.on('request', listenerOf(agentFetchHandler(agent)));
     return { ...agent, port };
   },
 };
 
 const segment = fc.constantFrom(
-  ...['tasks', 'Tasks', 't-1', 'v1', 'V1', 'card', 'extendedAgentCard', 'pushNotificationConfigs', 'mine', ''],
+  ...[
+    'tasks',
+    'Tasks',
+    't-1',
+    'v1',
+    'V1',
+    'card',
+    'extendedAgentCard',
+    'pushNotificationConfigs',
+    'mine',
+    '',
+  ],
   ...['message:send', 'message:stream', 't-1:cancel', 't-1:subscribe', 'tasks:cancel', 'tasks:subscribe'],
   ...['%74asks', 't%2f1', 'message%3Asend'],
 );

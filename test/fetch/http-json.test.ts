@@ -105,7 +105,14 @@ const artifact = {
   metadata: { a: 1 },
   extensions: ['https://e.example/'],
 };
-const bareArtifact = { ...artifact, name: '', description: '', parts: [], metadata: undefined, extensions: [] };
+const bareArtifact = {
+  ...artifact,
+  name: '',
+  description: '',
+  parts: [],
+  metadata: undefined,
+  extensions: [],
+};
 
 const status = (state: TaskState, more: Message | undefined = undefined, timestamp?: string) => ({
   state,
@@ -140,29 +147,25 @@ const tasks = [
 const events: StreamResponse[] = [
   { payload: { $case: 'task', value: task } },
   { payload: { $case: 'message', value: message } },
-  ...[TaskState.TASK_STATE_WORKING, TaskState.TASK_STATE_COMPLETED].map(
-    (state): StreamResponse => ({
-      payload: {
-        $case: 'statusUpdate',
-        value: { taskId: 't-1', contextId: 'c-1', status: status(state, message), metadata: { a: 1 } },
+  ...[TaskState.TASK_STATE_WORKING, TaskState.TASK_STATE_COMPLETED].map((state): StreamResponse => ({
+    payload: {
+      $case: 'statusUpdate',
+      value: { taskId: 't-1', contextId: 'c-1', status: status(state, message), metadata: { a: 1 } },
+    },
+  })),
+  ...[true, false].map((flag): StreamResponse => ({
+    payload: {
+      $case: 'artifactUpdate',
+      value: {
+        taskId: 't-1',
+        contextId: 'c-1',
+        artifact: flag ? artifact : bareArtifact,
+        append: flag,
+        lastChunk: flag,
+        metadata: undefined,
       },
-    }),
-  ),
-  ...[true, false].map(
-    (flag): StreamResponse => ({
-      payload: {
-        $case: 'artifactUpdate',
-        value: {
-          taskId: 't-1',
-          contextId: 'c-1',
-          artifact: flag ? artifact : bareArtifact,
-          append: flag,
-          lastChunk: flag,
-          metadata: undefined,
-        },
-      },
-    }),
-  ),
+    },
+  })),
 ];
 
 const config = (more = {}) => ({
@@ -266,10 +269,10 @@ function createRecorder() {
     (method: Method) =>
     (params: unknown, context: ServerCallContext): Promise<unknown> => {
       const answer = note(method, params, context);
-      return answer instanceof Thrown ? Promise.reject(answer.error as Error) : Promise.resolve(answer);
+      return answer instanceof Thrown ? Promise.reject(answer.error) : Promise.resolve(answer);
     };
   const stream = (method: Method) =>
-    async function* (params: unknown, context: ServerCallContext): AsyncGenerator<unknown> {
+    async function* (params: unknown, context: ServerCallContext): AsyncGenerator {
       const answer = note(method, params, context);
       await Promise.resolve();
       for (const item of [answer].flat()) {
@@ -371,7 +374,11 @@ const routes: readonly Call[] = [
   { method: 'POST', path: '/tasks/t-1:cancel' },
   { path: '/tasks/t-1' },
   { path: '/tasks' },
-  { method: 'POST', path: '/tasks/t-1/pushNotificationConfigs', body: { id: 'p-1', url: 'https://a.example/' } },
+  {
+    method: 'POST',
+    path: '/tasks/t-1/pushNotificationConfigs',
+    body: { id: 'p-1', url: 'https://a.example/' },
+  },
   { path: '/tasks/t-1/pushNotificationConfigs' },
   { path: '/tasks/t-1/pushNotificationConfigs/p-1' },
   { method: 'DELETE', path: '/tasks/t-1/pushNotificationConfigs/p-1' },
@@ -448,7 +455,8 @@ describe('each route', () => {
 
   it.each(named(every))('%s, by HEAD', async (_name, call) => {
     // A stream has no end that one could wait for, but this one does.
-    if (call.body === undefined && (call.method ?? 'GET') === 'GET') await expectEqual({ ...call, method: 'HEAD' });
+    if (call.body === undefined && (call.method ?? 'GET') === 'GET')
+      await expectEqual({ ...call, method: 'HEAD' });
   });
 
   it.each(named(every))('%s, with a type that the body does not have', async (_name, call) => {
@@ -489,14 +497,31 @@ describe('paths', () => {
       const init = { headers: { 'x-key': key, 'a2a-version': version } };
       const expected = await fetch(`${sdkUrl}${url}`, init);
       // Express says in its own way that there is nothing.
-      if (expected.status === 404) expect((await handle(new Request(`${origin}${url}`, init))).status).toBe(404);
+      if (expected.status === 404)
+        expect((await handle(new Request(`${origin}${url}`, init))).status).toBe(404);
       else await expectEqual({ path, version });
     }
   });
 });
 
 describe('query parameters', () => {
-  const values = ['', '0', '1', '10', '100', '101', '-1', '1.5', '1e2', ' 7 ', '7x', 'x', 'true', 'NaN', 'null'];
+  const values = [
+    '',
+    '0',
+    '1',
+    '10',
+    '100',
+    '101',
+    '-1',
+    '1.5',
+    '1e2',
+    ' 7 ',
+    '7x',
+    'x',
+    'true',
+    'NaN',
+    'null',
+  ];
   const names = ['pageSize', 'pageToken', 'historyLength', 'contextId', 'status', 'includeArtifacts'];
 
   it.each(['/tasks', '/tasks/t-1', '/mine/tasks'])('of %s', async (path) => {
@@ -524,7 +549,9 @@ describe('bodies', () => {
     { message: {} },
     { message: { ...sent, messageId: '' } },
     { message: { ...sent, messageId: 5 } },
-    { message: { message_id: 'm', context_id: 'c', task_id: 't', parts: [{ media_type: 'a/b', text: 'x' }] } },
+    {
+      message: { message_id: 'm', context_id: 'c', task_id: 't', parts: [{ media_type: 'a/b', text: 'x' }] },
+    },
     {
       message: sent,
       configuration: {
@@ -536,7 +563,8 @@ describe('bodies', () => {
       metadata: { a: 1 },
     },
   ])('of 1.0: %j', async (body) => {
-    for (const path of ['/message:send', '/message:stream']) await expectEqual({ method: 'POST', path, body });
+    for (const path of ['/message:send', '/message:stream'])
+      await expectEqual({ method: 'POST', path, body });
   });
 
   it.each([
@@ -550,16 +578,26 @@ describe('bodies', () => {
     ...[undefined, null, 'ROLE_AGENT', 1, 2, 0, 'ROLE_UNSPECIFIED', 'user', '', -1, true].map((role) => ({
       message: { ...sentLegacy, role },
     })),
-    ...[{}, { file: {} }, { file: { fileWithUri: '' } }, { file: { file_with_bytes: '-_8' } }, { text: '' }].map(
-      (one) => ({ message: { ...sentLegacy, content: [one] } }),
-    ),
-    ...[{ text: 5 }, { text: null, data: { data: null } }, { data: 'x' }, { file: { fileWithBytes: '' } }].map(
-      (one) => ({ message: { ...sentLegacy, content: [one] } }),
-    ),
+    ...[
+      {},
+      { file: {} },
+      { file: { fileWithUri: '' } },
+      { file: { file_with_bytes: '-_8' } },
+      { text: '' },
+    ].map((one) => ({ message: { ...sentLegacy, content: [one] } })),
+    ...[
+      { text: 5 },
+      { text: null, data: { data: null } },
+      { data: 'x' },
+      { file: { fileWithBytes: '' } },
+    ].map((one) => ({ message: { ...sentLegacy, content: [one] } })),
     { message: { ...sentLegacy, content: undefined, metadata: 'x' } },
     { message: sentLegacy, metadata: { a: 1 }, configuration: null },
     { message: sentLegacy, configuration: {} },
-    { message: sentLegacy, configuration: { blocking: true, historyLength: 3, accepted_output_modes: ['a'] } },
+    {
+      message: sentLegacy,
+      configuration: { blocking: true, historyLength: 3, accepted_output_modes: ['a'] },
+    },
     { message: sentLegacy, configuration: { blocking: 'yes', pushNotification: {} } },
     {
       message: sentLegacy,
@@ -589,15 +627,21 @@ describe('bodies', () => {
     { name: 'tasks/t-1', pushNotificationConfig: { authentication: {} } },
     { name: 'tasks/t-1', pushNotificationConfig: null },
   ])('of a push notification configuration in 0.3: %j', async (body) => {
-    await expectEqual({ method: 'POST', path: '/v1/tasks/t-1/pushNotificationConfigs', body, version: '0.3' });
+    await expectEqual({
+      method: 'POST',
+      path: '/v1/tasks/t-1/pushNotificationConfigs',
+      body,
+      version: '0.3',
+    });
   });
 
-  it.each([{}, { task_id: 'other', id: 'p', url: 'u', authentication: { scheme: 'a' } }, { taskId: 'other' }])(
-    'of a push notification configuration: %j',
-    async (body) => {
-      await expectEqual({ method: 'POST', path: '/tasks/t-1/pushNotificationConfigs', body });
-    },
-  );
+  it.each([
+    {},
+    { task_id: 'other', id: 'p', url: 'u', authentication: { scheme: 'a' } },
+    { taskId: 'other' },
+  ])('of a push notification configuration: %j', async (body) => {
+    await expectEqual({ method: 'POST', path: '/tasks/t-1/pushNotificationConfigs', body });
+  });
 });
 
 describe('what the agent answers', () => {
@@ -647,13 +691,15 @@ describe('what the agent answers', () => {
   });
 
   it('that it does not stream, and sends no notifications', async () => {
-    capabilities = { ...capabilities, streaming: false, pushNotifications: false };
+    capabilities = { extensions: [], extendedAgentCard: true, streaming: false, pushNotifications: false };
     for (const call of every) await expectEqual(call);
   });
 });
 
 const classes = Object.entries(errors).flatMap(([name, value]) =>
-  typeof value === 'function' && value.prototype instanceof Error && !['A2AError', 'JsonRpcTransportError'].includes(name)
+  typeof value === 'function' &&
+  value.prototype instanceof Error &&
+  !['A2AError', 'JsonRpcTransportError'].includes(name)
     ? [[name, value as unknown as new (options?: unknown) => Error] as const]
     : [],
 );
@@ -665,11 +711,11 @@ const thrown: [string, unknown][] = [
   ['nothing', undefined],
   [
     'a REST error with a status of its own',
-    new errors.RestTaskNotFoundError({ message: 'Gone.', statusCode: 410 } as never),
+    new errors.RestTaskNotFoundError({ message: 'Gone.', statusCode: 410 }),
   ],
   ...[-32700, -32600, -32601, -32603, -32099].map((envelopeCode): [string, unknown] => [
     `a JSON-RPC error of the code ${String(envelopeCode)}`,
-    new errors.JsonRpcRequestMalformedError({ message: 'No.', envelopeCode } as never),
+    new errors.JsonRpcRequestMalformedError({ message: 'No.', envelopeCode }),
   ]),
 ];
 
@@ -687,7 +733,10 @@ describe('errors', () => {
   });
 
   it.each(thrown)('%s, thrown in the middle of a stream', async (_name, error) => {
-    answers = { sendMessageStream: [events[0], new Thrown(error)], resubscribe: [events[2], new Thrown(error)] };
+    answers = {
+      sendMessageStream: [events[0], new Thrown(error)],
+      resubscribe: [events[2], new Thrown(error)],
+    };
     for (const call of every.filter(({ path }) => /stream|subscribe/.test(path))) {
       const { body } = await expectEqual(call);
       expect(JSON.stringify(body)).toContain('event: error');

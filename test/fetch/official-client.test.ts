@@ -35,7 +35,8 @@ async function connect(agent: Agent, fetchImpl: typeof fetch, { binding, version
   );
   const options: unknown = { fetchImpl, legacyCompat: { enabled: true } };
   const transports = [JsonRpcTransportFactory, RestTransportFactory].map(
-    (Factory) => new Factory(options as NonNullable<ConstructorParameters<typeof JsonRpcTransportFactory>[0]>),
+    (Factory) =>
+      new Factory(options as NonNullable<ConstructorParameters<typeof JsonRpcTransportFactory>[0]>),
   );
   return new ClientFactory({ transports }).createFromAgentCard({ ...card, supportedInterfaces });
 }
@@ -108,11 +109,14 @@ describe.each(['behind Hono, on a real server', 'called without any server'])('a
         authentication: undefined,
       };
       const list = async () =>
-        (await client.listTaskPushNotificationConfig({ tenant: '', taskId, pageSize: 0, pageToken: '' })).configs;
+        (await client.listTaskPushNotificationConfig({ tenant: '', taskId, pageSize: 0, pageToken: '' }))
+          .configs;
       expect(await client.createTaskPushNotificationConfig(config)).toMatchObject({ url: config.url });
-      expect(await client.getTaskPushNotificationConfig({ tenant: '', taskId, id: config.id })).toMatchObject({
-        token: config.token,
-      });
+      expect(await client.getTaskPushNotificationConfig({ tenant: '', taskId, id: config.id })).toMatchObject(
+        {
+          token: config.token,
+        },
+      );
       expect(await list()).toHaveLength(1);
       await client.deleteTaskPushNotificationConfig({ tenant: '', taskId, id: config.id });
       expect(await list()).toHaveLength(0);

@@ -6,12 +6,16 @@ import { callsOf, send, type WireCall } from '../support/operations.js';
 import { muteConsole } from '../support/quiet.js';
 import { closeServersAfterTests, startAgent } from '../support/server.js';
 import { expectSame } from './comparison.js';
-import { createFetchAgent, startFetchAgent } from './support.js';
+import type { createFetchAgent } from './support.js';
+import { startFetchAgent } from './support.js';
 
 closeServersAfterTests();
 muteConsole();
 
-type Agent = Pick<ReturnType<typeof createFetchAgent>, 'jsonRpcUrl' | 'restUrl' | 'cardUrl' | 'executor' | 'taskStore'>;
+type Agent = Pick<
+  ReturnType<typeof createFetchAgent>,
+  'jsonRpcUrl' | 'restUrl' | 'cardUrl' | 'executor' | 'taskStore'
+>;
 
 let express: Agent;
 let hono: Agent;

@@ -39,10 +39,10 @@ function source() {
     seen,
     open: () => {
       const generator = generate();
-      const { return: end } = generator;
+      const end = generator.return.bind(generator);
       generator.return = (value) => {
         seen.returned++;
-        return end.call(generator, value);
+        return end(value);
       };
       return generator;
     },
@@ -114,6 +114,20 @@ describe.each(Object.entries(bindings))('a stream over %s', (_name, [path, versi
       expect(seen.ended).toBe(1);
     });
     expect(seen.returned).toBe(1);
+  });
+
+  it('ends with an error when the agent fails in the middle of it', async () => {
+    const agent = createFetchAgent();
+    vi.spyOn(agent.requestHandler, 'sendMessageStream').mockImplementation(async function* () {
+      yield await Promise.resolve(event);
+      throw new Error('It is broken.');
+    });
+    const events = (await (await agent.fetch(`${agent.url}${path}`, init)).text()).split('\n\n');
+    expect(events).toEqual([
+      expect.stringMatching(/^data: /),
+      expect.stringMatching(/^event: error\ndata: .*It is broken\./),
+      '',
+    ]);
   });
 
   it('is not begun when the request was aborted before', async () => {

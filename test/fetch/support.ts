@@ -35,6 +35,14 @@ export function createFetchAgent(options: FetchAgentOptions & { readonly url?: s
   };
 }
 
+/** What Node's HTTP server calls for a function from `Request` to `Response`. */
+export function listenerOf(handle: Parameters<typeof getRequestListener>[0]) {
+  const listener = getRequestListener(handle);
+  return (...args: Parameters<typeof listener>): void => {
+    void listener(...args);
+  };
+}
+
 /** A whole agent behind `agentFetchHandler`, as a route of Hono on a real HTTP server. */
 export async function startFetchAgent(
   options: FetchAgentOptions & { readonly lifetime?: 'test' | 'file' } = {},
@@ -42,6 +50,6 @@ export async function startFetchAgent(
   const { server, port, url } = await listen(options.lifetime);
   const agent = createFetchAgent({ ...options, url });
   const app = new Hono().all('/*', (context) => agent.handle(context.req.raw));
-  server.on('request', getRequestListener(app.fetch));
+  server.on('request', listenerOf(app.fetch));
   return { ...agent, server, port };
 }

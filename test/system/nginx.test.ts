@@ -267,12 +267,12 @@ describe('a token that is bound to a certificate', () => {
     expect((await listTasks(token(strictUrl), headers, as(ada))).status).toBe(200);
   });
 
-  it.each([
-    ['with another certificate', () => bob, {}],
+  it.each<[string, () => Identity | undefined, () => Readonly<Record<string, string>>]>([
+    ['with another certificate', () => bob, () => ({})],
     ['with another certificate, and the right one in the header', () => bob, () => forged(ada)],
     ['without a certificate, and with the right one in the header', () => undefined, () => forged(ada)],
   ])('is refused %s', async (_what, client, extra) => {
-    const headers = { ...bearer(await boundTo(ada)), ...(typeof extra === 'function' ? extra() : extra) };
+    const headers = { ...bearer(await boundTo(ada)), ...extra() };
     expect((await listTasks(token(lenientUrl), headers, as(client()))).status).toBe(401);
   });
 

@@ -137,7 +137,7 @@ describe('a token that costs', () => {
   });
 
   it('without end in a check is a call not permitted', async () => {
-    const limited = schemeOf({ rootKeys: rootKey, limits: { time: 100 } });
+    const limited = schemeOf({ rootKeys: rootKey, limits: { time: 400 } });
     const terms = Array.from({ length: 12 }, (_, index) => `a($v${String(index)})`).join(', ');
     const endless = authority.attenuated(alice, `${bomb(1)} check if ${terms}, $v0 == -1;`);
     const { decision, detail } = await decide(limited, endless);

@@ -15,8 +15,9 @@ import { toSdkCard } from './card/sdk-card.js';
 import { verifyCard, type CardTrust } from './card/verify-card.js';
 import type { AuthRequiredTask } from './denial.js';
 import { ClientError } from './errors.js';
-import { guardedFetch } from './guarded-fetch.js';
-import { planFor, type AuthenticationPlan, type Credentials } from './plan.js';
+import type { TlsIdentity } from './credential-source.js';
+import { guardedFetch, type Send } from './guarded-fetch.js';
+import { planFor, requireSources, type AuthenticationPlan, type Credentials } from './plan.js';
 import { checkPolicy, isAllowedDestination, type ClientPolicy, type Policy } from './policy.js';
 
 export interface ConnectOptions {
@@ -56,9 +57,11 @@ export async function connect(url: string | URL, options: ConnectOptions): Promi
   const { credentials, requireSignedCard, preferredTransports, clientConfig, signal, ...rest } = options;
   const policy = checkPolicy(url, rest.policy);
   const { fetch: given } = rest;
-  const send =
-    given === undefined ? guardedFetch(policy.own) : (to: URL, init: RequestInit) => given(to.href, init);
   const address = cardUrl(new URL(url));
+  // An agent may want the certificate before it shows its card. It goes to the address that the user gave.
+  const identity = given === undefined ? await clientCertificate(credentials, address, signal) : undefined;
+  const guarded = guardedFetch(policy.own);
+  const send: Send = (to, init) => (given === undefined ? guarded(to, init, identity) : given(to.href, init));
   const fetched = await fetchCard(address, send, signal);
   // Of a signed card, only what the signature covers is read.
   const card = requireSignedCard === undefined ? fetched : await verifyCard(fetched, requireSignedCard);
@@ -77,6 +80,29 @@ export async function connect(url: string | URL, options: ConnectOptions): Promi
     cardResolver: { resolve: () => Promise.reject(new TypeError('The card was fetched already.')) },
   });
   return factory.createFromAgentCard(toSdkCard(card as JsonObject, security, interfaces));
+}
+
+/** The certificate of the first source that has one. */
+async function clientCertificate(
+  credentials: Credentials,
+  url: URL,
+  signal: AbortSignal | undefined,
+): Promise<TlsIdentity | undefined> {
+  const scheme = { type: 'mutualTLS' } as const;
+  for (const [schemeId, source] of Object.entries(requireSources(credentials))) {
+    if (url.protocol !== 'https:' || source.unfitFor(scheme) !== undefined) continue;
+    const http = { method: 'GET', url: url.href };
+    const { tls } = await source.credential({
+      schemeId,
+      scheme,
+      scopes: [],
+      resource: undefined,
+      http,
+      signal,
+    });
+    return tls;
+  }
+  return undefined;
 }
 
 const bindings = new Set(['JSONRPC', 'HTTP+JSON']);

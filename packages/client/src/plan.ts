@@ -85,16 +85,18 @@ export function planFor(
 type Candidates = (schemeId: string) => readonly CredentialSource[];
 
 function candidatesOf(credentials: Credentials): Candidates {
-  if (Array.isArray(credentials)) {
-    const sources = (credentials as readonly CredentialSource[]).map(requireSource);
-    return () => sources;
-  }
-  if (typeof credentials !== 'object' || credentials === null) throw notSources();
-  const byId = new Map(Object.entries(credentials).map(([id, source]) => [id, requireSource(source)]));
+  const sources = requireSources(credentials);
+  if (Array.isArray(credentials)) return () => Object.values(sources);
   return (id) => {
-    const source = byId.get(id);
+    const source = Object.hasOwn(sources, id) ? sources[id] : undefined;
     return source === undefined ? [] : [source];
   };
+}
+
+/** @throws {ClientError} `INVALID_OPTION` when these are no credential sources */
+export function requireSources(credentials: Credentials): Readonly<Record<string, CredentialSource>> {
+  if (typeof credentials !== 'object' || credentials === null) throw notSources();
+  return Object.fromEntries(Object.entries(credentials).map(([id, source]) => [id, requireSource(source)]));
 }
 
 function requireSource(source: unknown): CredentialSource {

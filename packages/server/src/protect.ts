@@ -160,6 +160,6 @@ export function agentCardUrl(
   card: AgentCard,
 ): string | undefined {
   if (agentCardUrl !== undefined) return agentCardUrl;
-  const first = card.supportedInterfaces.slice(0, 1).find(({ url }) => /^https?:/i.test(url) && URL.canParse(url));
+  const first = card.supportedInterfaces.find(({ url }) => /^https?:/i.test(url) && URL.canParse(url));
   return first === undefined ? undefined : new URL('/.well-known/agent-card.json', first.url).href;
 }

@@ -2,7 +2,7 @@ import { loadBiscuit, type BiscuitLibrary } from '@a2a-auth/biscuit';
 
 type Parameters = Readonly<Record<string, unknown>>;
 
-export const library: BiscuitLibrary = await loadBiscuit();
+const library: BiscuitLibrary = await loadBiscuit();
 
 /** Who issues biscuits, with a key made for the occasion. */
 export interface Issuer {

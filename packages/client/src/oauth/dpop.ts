@@ -17,10 +17,10 @@ export interface DpopOptions {
    */
   readonly keyPair?: { readonly privateKey: CryptoKey; readonly publicKey: CryptoKey };
   /** The `alg` of a new key. Default `ES256`. */
-  readonly algorithm?: 'ES256' | 'ES384' | 'ES512' | 'PS256' | 'RS256' | 'Ed25519';
+  readonly algorithm?: 'ES256' | 'ES384' | 'PS256' | 'RS256' | 'Ed25519';
 }
 
-const ALGORITHMS = ['ES256', 'ES384', 'ES512', 'PS256', 'RS256', 'Ed25519'];
+const ALGORITHMS = ['ES256', 'ES384', 'PS256', 'RS256', 'Ed25519'];
 
 /** Agents whose nonces are remembered. */
 const MAX_NONCES = 100;

@@ -42,6 +42,8 @@ export function sharedWork<T>(): (
 
 /** Waits for a result no longer than the signal allows. */
 export async function unlessAborted<T>(result: Promise<T>, signal: AbortSignal): Promise<T> {
+  // Nobody waits for it, once this does not.
+  result.catch(() => undefined);
   signal.throwIfAborted();
   let stop: () => void = () => undefined;
   const aborted = new Promise<never>((_, reject) => {

@@ -2,26 +2,11 @@ import { AuthorizationResponseError, ResponseBodyError, WWWAuthenticateChallenge
 
 import { ClientError, type ClientErrorCode } from '../errors.js';
 
-/** The OAuth error code of a refusal that says that a grant, such as a refresh token, is no longer good. */
-const INVALID_GRANT = 'invalid_grant';
-
-/** A refusal of the authorization server, with the OAuth error that callers here want to know. */
-class OAuthRefusal extends ClientError {
-  readonly #error: string;
-
-  constructor(code: ClientErrorCode, message: string, error: string) {
-    super(code, message);
-    this.#error = error;
-  }
-
-  get isInvalidGrant(): boolean {
-    return this.#error === INVALID_GRANT;
-  }
-}
+const invalidGrants = new WeakSet<ClientError>();
 
 /** Whether what the token was to be had for has ended, was revoked, or was used before (RFC 6749 §5.2). */
 export function isInvalidGrant(error: unknown): boolean {
-  return error instanceof OAuthRefusal && error.isInvalidGrant;
+  return error instanceof ClientError && invalidGrants.has(error);
 }
 
 /** An error of this library among the causes: openid-client wraps what the fetch throws. */
@@ -47,21 +32,21 @@ export function toClientError(error: unknown, server: string, refused: ClientErr
     const isDown =
       (error instanceof ResponseBodyError && (error.status === 429 || error.status >= 500)) ||
       ['server_error', 'temporarily_unavailable'].includes(oauthError);
-    return new OAuthRefusal(
+    const refusal = new ClientError(
       isDown ? 'PROVIDER_UNAVAILABLE' : refused,
       `${server} ${isDown ? 'cannot answer now' : 'refused'}: ${printable(oauthError, 100)}${
         description === undefined ? '' : ` (${printable(description, 300)})`
       }.${mendOf(oauthError)}`,
-      oauthError,
     );
+    if (oauthError === 'invalid_grant') invalidGrants.add(refusal);
+    return refusal;
   }
   if (error instanceof WWWAuthenticateChallengeError) {
     const oauthError =
       error.cause.map(({ parameters }) => parameters.error).find(Boolean) ?? 'invalid_client';
-    return new OAuthRefusal(
+    return new ClientError(
       refused,
       `${server} refused: HTTP ${error.status}, ${printable(oauthError, 100)}.${mendOf(oauthError)}`,
-      oauthError,
     );
   }
   const { cause } = error as { cause?: unknown };

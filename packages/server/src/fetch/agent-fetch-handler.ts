@@ -35,8 +35,8 @@ export interface AgentFetchHandlerOptions {
   /** Seconds for which clients and proxies may keep the card. Default 3600; 0 makes them ask each time. */
   readonly cardMaxAge?: number;
   /**
-   * The caller's connection, which a `Request` does not tell. Asked at most once for each request. When it throws, so does
-   * the handler. Default: nothing is known.
+   * The caller's connection, which a `Request` does not tell. Asked at most once for each request, and only when a scheme or
+   * a listener wants to know. When it throws, nobody is let in. Default: nothing is known.
    */
   readonly connection?: (request: Request) => CallerConnection;
 }

@@ -1,4 +1,5 @@
 import { certificateTrust, type TrustVerdict } from '@a2a-auth/server';
+import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 
 import { bitString, element, objectIdentifier, sequence } from '../../src/certificates/der-writer.js';
@@ -526,6 +527,39 @@ describe('what is not one certificate in DER is refused', () => {
     ],
   ])('%s', async (_what, der) => {
     expect(await trustIn([root]).verify({ der })).toMatchObject({ trusted: false, reason: 'invalid' });
+  });
+
+  it('one with any octet changed', async () => {
+    const trust = trustIn([root]);
+    await fc.assert(
+      fc.asyncProperty(
+        fc.nat(leaf.der.length - 1),
+        fc.integer({ min: 1, max: 255 }),
+        async (at, difference) => {
+          const der = Buffer.from(leaf.der);
+          der[at] = (der[at] ?? 0) ^ difference;
+          expect(await trust.verify({ der })).toMatchObject({ trusted: false, reason: 'invalid' });
+        },
+      ),
+      { numRuns: 2_000 },
+    );
+  });
+
+  it('whatever else is signed by a trusted authority, without an exception', async () => {
+    const value = fc.uint8Array({ maxLength: 40 });
+    const ids = ['2.5.29.15', '2.5.29.17', '2.5.29.19', '2.5.29.30', '2.5.29.37'];
+    await fc.assert(
+      fc.asyncProperty(fc.constantFrom(...ids), value, async (id, octets) => {
+        const certificate = makeCertificate({
+          issuer: root,
+          keyUsage: undefined,
+          extendedKeyUsage: undefined,
+          extensions: [extension(id, octets)],
+        });
+        expect(await trustIn([root]).verify({ der: certificate.der })).toHaveProperty('trusted');
+      }),
+      { numRuns: 300 },
+    );
   });
 
   it('another one within, in PEM, where OpenSSL looks first', async () => {
