@@ -77,7 +77,7 @@ const logInAs = (login: string, browser = new UserAgent()) =>
   });
 
 /** Opens nothing, and sends the browser straight to the redirect with an answer of the test's own. */
-function answerWith(make: (sent: URLSearchParams) => Record<string, string> | string[][]) {
+function answerWith(make: (sent: URLSearchParams) => Record<string, string>) {
   const pages: { status: number; body: string; headers: Headers }[] = [];
   const open = async (url: URL) => {
     const redirect = new URL(url.searchParams.get('redirect_uri') ?? '');

@@ -81,13 +81,6 @@ it('uses the address that the server has for certificates', async () => {
   expect(await tokenOf(source, requestFor('https://agent.example'))).not.toBe('');
 });
 
-it('does not show the certificate to the agent for a token that is not bound to it', async () => {
-  const source = clientCredentials({ issuer: server.issuer, clientId: 'bound-service', tls: files });
-  server.addResource('https://unbound.example');
-  const { tls } = await source.credential(requestFor('https://unbound.example'));
-  expect(tls).toBeDefined();
-});
-
 it('says which file is missing', async () => {
   const source = clientCredentials({
     issuer: server.issuer,

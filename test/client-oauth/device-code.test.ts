@@ -49,7 +49,7 @@ beforeAll(async () => {
 /** Polls as soon as it may: the server leaves the interval at its default of five seconds. */
 const impatient: typeof fetch = async (input, init) => {
   const response = await fetch(input, init);
-  if (!String(input).endsWith('/device/auth')) return response;
+  if (!new Request(input).url.endsWith('/device/auth')) return response;
   return Response.json({ ...((await response.json()) as object), interval: 0.02 }, response);
 };
 

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 
 import { fileTokenStore, memoryTokenStore, refreshing, type TokenStore } from '@a2a-auth/client';
 import { refreshTokenGrant } from 'openid-client';
@@ -205,7 +206,7 @@ it('two processes that share a folder take turns, and lose no rotated token', as
   const programs = Array.from(
     { length: 2 },
     () =>
-      new Program(['--import', 'tsx', join(import.meta.dirname, 'refreshing-process.ts')], {
+      new Program(['--import', 'tsx', fileURLToPath(new URL('refreshing-process.ts', import.meta.url))], {
         ISSUER: scripted.url,
         FOLDER: folder,
         ROUNDS: String(rounds),

@@ -61,7 +61,7 @@ export async function refuse(
   return source.renew?.({ ...request, refused: { headers: { authorization } }, challenge });
 }
 
-export interface ScriptedCall {
+interface ScriptedCall {
   readonly path: string;
   readonly form: URLSearchParams;
   readonly headers: IncomingMessage['headers'];

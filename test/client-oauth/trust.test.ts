@@ -46,7 +46,6 @@ describe('a server that a card names', () => {
     const [evil, good] = [await server(), await server()];
     for (const trust of [
       [good.url],
-      [`${evil.url}x`],
       (url: string) => url === good.url,
       () => Promise.resolve(true) as never,
     ]) {
@@ -92,6 +91,10 @@ describe('a server that a card names', () => {
     const login = authorizationCode({ clientId: 'a', trust: () => true, openBrowser: () => undefined });
     const scheme = oauthScheme('authorizationCode', url);
     expect(await failure(tokenOf(login, wanted(scheme)))).toMatchObject({ code: 'ISSUER_NOT_TRUSTED' });
+  });
+
+  it('cannot be trusted by an address that is none', () => {
+    expect(() => source({ trust: ['login.example'] })).toThrow(/trust/);
   });
 
   it('is trusted by nobody who gives neither issuer nor trust', () => {

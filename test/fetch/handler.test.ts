@@ -141,6 +141,18 @@ describe('methods', () => {
   });
 });
 
+it.each([
+  '/tasks?pageSize=1&pageSize=2',
+  '/tasks?tenant=a&tenant=a',
+  '/tasks/t-1?historyLength=1&%68istoryLength=2',
+  '/v1/tasks/t-1?history_length=1&history_length=2',
+])('a query parameter that is repeated is refused: %s', async (path) => {
+  const agent = createFetchAgent();
+  const version = path.startsWith('/v1') ? '0.3' : '1.0';
+  const headers = { 'a2a-version': version, ...granted.partner };
+  expect((await agent.fetch(`${agent.restUrl}${path}`, { headers })).status).toBe(400);
+});
+
 describe('a path that cannot be decoded', () => {
   it.each(['/tasks/%zz', '/%c0%af/tasks', '/tasks/t-1/pushNotificationConfigs/%'])(
     '%s is refused',

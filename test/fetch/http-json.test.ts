@@ -114,7 +114,7 @@ const bareArtifact = {
   extensions: [],
 };
 
-const status = (state: TaskState, more: Message | undefined = undefined, timestamp?: string) => ({
+const status = (state: TaskState, more?: Message, timestamp?: string) => ({
   state,
   message: more,
   timestamp,
@@ -265,12 +265,11 @@ function createRecorder() {
     }
     return method in answers ? answers[method] : defaults[method];
   }
-  const single =
-    (method: Method) =>
-    (params: unknown, context: ServerCallContext): Promise<unknown> => {
-      const answer = note(method, params, context);
-      return answer instanceof Thrown ? Promise.reject(answer.error) : Promise.resolve(answer);
-    };
+  const single = (method: Method) => async (params: unknown, context: ServerCallContext) => {
+    const answer = await Promise.resolve(note(method, params, context));
+    if (answer instanceof Thrown) throw answer.error;
+    return answer;
+  };
   const stream = (method: Method) =>
     async function* (params: unknown, context: ServerCallContext): AsyncGenerator {
       const answer = note(method, params, context);

@@ -139,7 +139,7 @@ const config = { id: 'c-1', url: 'https://client.example/notify', token: '', aut
 const configName = 'tasks/t-1/pushNotificationConfigs/c-1';
 
 /** The message of a request of 0.3. */
-export function legacyMessage(text: string, contextId = 'my-context') {
+function legacyMessage(text: string, contextId = 'my-context') {
   const { messageId, taskId, metadata, extensions } = textMessage(text);
   const content = [{ part: { $case: 'text', value: text } }];
   return { messageId, contextId, taskId, role: 1, content, metadata, extensions };
@@ -303,7 +303,7 @@ export function errorDetails({ trailers }: Pick<GrpcOutcome, 'trailers'>) {
 }
 
 /** Puts a caller's credentials into the metadata of each call. */
-export function withHeaders(headers: Headers): Interceptor {
+function withHeaders(headers: Headers): Interceptor {
   return (options, nextCall) =>
     new InterceptingCall(nextCall(options), {
       start(metadata, listener, next) {

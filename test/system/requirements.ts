@@ -16,5 +16,14 @@ export interface SystemSuite {
 /** Every suite in this folder has to be listed here; `npm test` fails over one that is not. */
 export const systemSuiteRequirements: readonly SystemSuite[] = [
   { file: 'test/system/device-page.test.ts', programs: [{ command: 'chromium', apt: 'chromium' }] },
+  { file: 'test/system/client-login.test.ts', programs: [{ command: 'chromium', apt: 'chromium' }] },
+  {
+    file: 'test/system/keychain.test.ts',
+    programs: [
+      { command: 'secret-tool', apt: 'libsecret-tools' },
+      { command: 'gnome-keyring-daemon', apt: 'gnome-keyring' },
+      { command: 'dbus-run-session', apt: 'dbus' },
+    ],
+  },
   { file: 'test/system/nginx.test.ts', programs: [{ command: 'nginx', apt: 'nginx-light' }] },
 ];

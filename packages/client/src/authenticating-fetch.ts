@@ -173,7 +173,7 @@ async function transmit(
     const own = name === 'cookie' ? headers.get(name) : null;
     headers.set(name, own === null ? value : `${own}; ${value}`);
   }
-  const address = new URL(url);
+  const address = credentials.query.size === 0 ? url : new URL(url);
   for (const [name, value] of credentials.query) address.searchParams.set(name, value);
   const response = await send(
     address,

@@ -10,6 +10,7 @@ import {
   type SentMessage,
 } from './denial.js';
 import { peek } from './peek.js';
+import { replay } from './replay.js';
 import { parseJson, sentMessage } from './sent-message.js';
 import { eventReader } from './server-sent-events.js';
 import { parseWwwAuthenticate } from './www-authenticate.js';
@@ -57,16 +58,31 @@ async function ofJson(
   challenges: readonly ReceivedChallenge[],
   onTask: ((task: AuthRequiredTask) => void) | undefined,
 ): Promise<Examined> {
+  const { json, response } = await readJson(original);
+  if (json === undefined) return { denial: undefined, response };
+  const { denial, task } = judge(json, sent, challenges);
+  // The answer to another operation about a task tells nothing new.
+  if (task !== undefined && messageOf(sent) !== undefined) onTask?.(task);
+  return { denial, response };
+}
+
+/** The text of a body, unless it is too long, and the response to be read from its beginning. */
+async function readJson(
+  original: Response,
+): Promise<{ readonly json: string | undefined; readonly response: Response }> {
+  const length = Number(original.headers.get('content-length') ?? NaN);
+  if (length > mostBytes) return { json: undefined, response: original };
+  // What was compressed is longer than the header says.
+  if (length >= 0 && !original.headers.has('content-encoding')) {
+    const bytes = new Uint8Array(await original.arrayBuffer());
+    return { json: new TextDecoder().decode(bytes), response: replay(original, bytes) };
+  }
   let json = '';
   const { response, seen } = await peek(original, mostBytes, (piece) => {
     if (json.length <= mostBytes) json += piece;
     return false;
   });
-  if (seen !== 'all') return { denial: undefined, response };
-  const { denial, task } = judge(json, sent, challenges);
-  // The answer to another operation about a task tells nothing new.
-  if (task !== undefined && messageOf(sent) !== undefined) onTask?.(task);
-  return { denial, response };
+  return { json: seen === 'all' ? json : undefined, response };
 }
 
 async function ofStream(

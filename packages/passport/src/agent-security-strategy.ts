@@ -5,7 +5,7 @@ import {
   type Granted,
   type Principal,
 } from '@a2a-auth/server';
-import { toAuthRequest } from '@a2a-auth/server/express';
+import type { toAuthRequest } from '@a2a-auth/server/express';
 
 type Request = Parameters<typeof toAuthRequest>[0];
 
@@ -90,6 +90,8 @@ export function agentSecurityStrategy(security: AgentSecurity<string>): AgentSec
 }
 
 async function decide(security: AgentSecurity<string>, request: Request): Promise<Granted | Denied> {
+  // Only when it is used: an agent without Express may well have schemes of Passport.
+  const { toAuthRequest } = await import('@a2a-auth/server/express');
   return security.authenticateElsewhere(toAuthRequest(request), 'HTTP');
 }
 

@@ -261,7 +261,7 @@ function assertStrategy(strategy: unknown): void {
 function assertTokenStrategy(strategy: PassportStrategy): void {
   let called: StrategyOutcome['called'] | undefined;
   runStrategy(strategy, bareRequest(), (outcome) => {
-    called = outcome.called;
+    called ??= outcome.called;
   });
   switch (called) {
     case 'redirect':

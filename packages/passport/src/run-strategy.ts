@@ -6,7 +6,7 @@ export interface PassportStrategy {
   authenticate(request: never, options?: never): unknown;
 }
 
-/** What a strategy did, the first time that it did anything. */
+/** What a strategy did. */
 export type StrategyOutcome =
   | { readonly called: 'success'; readonly user: unknown; readonly info: unknown }
   | { readonly called: 'fail'; readonly challenge: unknown; readonly status: unknown }
@@ -17,40 +17,35 @@ export type StrategyOutcome =
   | { readonly called: 'throw'; readonly error: unknown };
 
 /**
- * Runs a strategy as Passport does: on an object of its own for each request, with the actions on it. The first action
- * counts. A strategy that does nothing is never done.
+ * Runs a strategy as Passport does: on an object of its own for each request, with the actions on it.
+ *
+ * @param done told whatever the strategy does, of which the first counts; nothing, when it does nothing
  */
 export function runStrategy(
   strategy: PassportStrategy,
   request: StrategyRequest,
   done: (outcome: StrategyOutcome) => void,
 ): void {
-  let isDone = false;
-  const finish = (outcome: StrategyOutcome) => {
-    if (isDone) return;
-    isDone = true;
-    done(outcome);
-  };
   const actions = {
     success: (user: unknown, info?: unknown) => {
-      finish({ called: 'success', user, info });
+      done({ called: 'success', user, info });
     },
     fail: (challenge?: unknown, status?: unknown) => {
       // Passport allows fail(status).
-      finish(
+      done(
         typeof challenge === 'number'
           ? { called: 'fail', challenge: undefined, status: challenge }
           : { called: 'fail', challenge, status },
       );
     },
     error: (error?: unknown) => {
-      finish({ called: 'error', error });
+      done({ called: 'error', error });
     },
     redirect: () => {
-      finish({ called: 'redirect' });
+      done({ called: 'redirect' });
     },
     pass: () => {
-      finish({ called: 'pass' });
+      done({ called: 'pass' });
     },
   };
   // Defined and not assigned: an action of the same name on a frozen strategy would forbid that.
@@ -66,9 +61,9 @@ export function runStrategy(
   try {
     // Passport ignores what a strategy returns; an asynchronous one may be rejected, and nobody else would notice.
     Promise.resolve(running.authenticate(request, {})).catch((error: unknown) => {
-      finish({ called: 'throw', error });
+      done({ called: 'throw', error });
     });
   } catch (error) {
-    finish({ called: 'throw', error });
+    done({ called: 'throw', error });
   }
 }

@@ -454,6 +454,14 @@ describe('who a user is', () => {
     expect(JSON.stringify(verification)).not.toContain(TOKEN);
   });
 
+  it('is nobody by a credential that is a name', async () => {
+    expect(await succeed({ id: 'alice' }, undefined, { request: bearer('alice') })).toEqual(
+      refusal(/named by the credential/),
+    );
+    // A short one may be a part of a name by chance.
+    expect(await succeed({ id: 'alice' }, undefined, { request: bearer('a') })).toEqual(accepted('alice'));
+  });
+
   it('is nobody when a getter throws', async () => {
     const user = {
       get id(): string {

@@ -1,6 +1,6 @@
-import type { AgentCard, SendMessageRequest } from '@a2a-js/sdk';
+import type { AgentCard, SendMessageRequest, StreamResponse } from '@a2a-js/sdk';
 import { RestRequestMalformedError } from '@a2a-js/sdk/errors';
-import type { A2ARequestHandler, ServerCallContext } from '@a2a-js/sdk/server';
+import { DefaultRequestHandler, type A2ARequestHandler, type ServerCallContext } from '@a2a-js/sdk/server';
 
 import { authRequiredTask } from './auth-required-task.js';
 import { CallerUser } from './caller.js';
@@ -109,7 +109,8 @@ export function protectRequestHandler(protection: Protection, handler: A2AReques
     async *sendMessageStream(params, context) {
       const decision = decisionOf(context, 'SendStreamingMessage');
       if (decision.granted) {
-        yield* handler.sendMessageStream(params, context);
+        const events = handler.sendMessageStream(params, context);
+        yield* storesWhatIsRead(handler) ? readToTheEnd(events) : events;
       } else {
         yield { payload: { $case: 'task', value: await deniedTask(decision, params) } };
       }
@@ -149,6 +150,37 @@ export function protectRequestHandler(protection: Protection, handler: A2AReques
   };
   guardedHandlers.add(guarded);
   return guarded;
+}
+
+/** The SDK's own handler stores the events of a message's task only while they are read. */
+function storesWhatIsRead(handler: A2ARequestHandler): boolean {
+  const sdk: Pick<A2ARequestHandler, 'sendMessageStream'> = DefaultRequestHandler.prototype;
+  // eslint-disable-next-line @typescript-eslint/unbound-method -- compared, not called
+  return Object.is(handler.sendMessageStream, sdk.sendMessageStream);
+}
+
+/** A caller who leaves a stream does not end its task, and may come back for it: somebody has to read on. */
+async function* readToTheEnd(events: AsyncGenerator<StreamResponse, void, undefined>) {
+  let isOver = false;
+  try {
+    for (;;) {
+      const next = await events.next();
+      isOver = next.done === true;
+      if (next.done === true) return;
+      yield next.value;
+    }
+  } finally {
+    // An error has ended it too: there is nothing left to read then.
+    if (!isOver) void drain(events);
+  }
+}
+
+async function drain(events: AsyncIterator<unknown>): Promise<void> {
+  try {
+    while ((await events.next()).done !== true);
+  } catch {
+    // Nobody is left to be told.
+  }
 }
 
 /**

@@ -52,23 +52,21 @@ export async function grpcAuthentication(options: GrpcAuthenticationOptions): Pr
             tls === undefined ? null : Buffer.from(tls.key),
             tls === undefined ? null : Buffer.from(tls.certificate),
           ),
-    callCredentials: credentials.createFromMetadataGenerator(
-      ({ service_url: service, method_name: method }, callback) => {
-        authenticator
-          .authenticate({ ...target, url: new URL(`${new URL(service).pathname}/${method}`, endpoint).href })
-          .then((authentication) => toMetadata(authentication.credentials))
-          .then(
-            (metadata) => {
-              callback(null, metadata);
-            },
-            (error: unknown) => {
-              callback(
-                error instanceof Error ? error : new ClientError('CREDENTIAL_UNUSABLE', 'A source failed.'),
-              );
-            },
-          );
-      },
-    ),
+    callCredentials: credentials.createFromMetadataGenerator(({ method_name: path }, callback) => {
+      authenticator
+        .authenticate({ ...target, url: new URL(path, endpoint).href })
+        .then((authentication) => toMetadata(authentication.credentials))
+        .then(
+          (metadata) => {
+            callback(null, metadata);
+          },
+          (error: unknown) => {
+            callback(
+              error instanceof Error ? error : new ClientError('CREDENTIAL_UNUSABLE', 'A source failed.'),
+            );
+          },
+        );
+    }),
   };
 }
 

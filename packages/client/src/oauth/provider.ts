@@ -50,7 +50,7 @@ export interface Provider {
   identity(): Promise<TlsIdentity | undefined>;
 }
 
-export interface ProviderCall {
+interface ProviderCall {
   readonly server: TrustedServer;
   readonly refused: ClientErrorCode;
   /** Whose token endpoint is compared with the server's. */

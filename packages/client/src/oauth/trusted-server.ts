@@ -56,8 +56,15 @@ export function chooseServer(
       );
     }
   }
-  if (trust !== undefined && typeof trust !== 'function' && !Array.isArray(trust)) {
-    throw new ClientError('INVALID_OPTION', `${source}(): trust must be a list of issuers, or a function.`);
+  if (
+    trust !== undefined &&
+    typeof trust !== 'function' &&
+    !(Array.isArray(trust) && trust.every(isSecureUrl))
+  ) {
+    throw new ClientError(
+      'INVALID_OPTION',
+      `${source}(): trust must be a list of issuers, which are https URLs, or a function.`,
+    );
   }
   const issuers = new Map<string, TrustedServer>();
   const byIssuer = (name: string): TrustedServer => {

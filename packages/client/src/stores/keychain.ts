@@ -89,8 +89,10 @@ export function keychainTokenStore({ service, run = runSecretTool }: KeychainTok
   };
 }
 
+const PROGRAM = 'secret-tool';
+
 const runSecretTool: RunSecretTool = async (args, input) => {
-  const program = spawn('secret-tool', args, { stdio: 'pipe', timeout: TIMEOUT });
+  const program = spawn(PROGRAM, args, { stdio: 'pipe', timeout: TIMEOUT });
   const ended = new Promise<number | null>((resolve, reject) => {
     program.on('error', reject);
     program.on('close', resolve);

@@ -1,13 +1,15 @@
-import { X509Certificate } from 'node:crypto';
-
 import type { AuthRequest, PresentedCertificate } from '../auth-request.js';
 import { configurationError, MalformedCredential } from '../errors.js';
+import { readElement, sequenceOf, tags, type Element } from './der.js';
 
 /** Longer than any header that Node accepts unless told to, and as long as a load balancer's whole head may be. */
 const MAX_VALUE = 64 * 1024;
 
 /** More than any chain that is let in has. To be looked at before anything is decoded. */
 export const MAX_CERTIFICATES = 16;
+
+/** What is signed, by which algorithm, and the signature. */
+const outline = [tags.sequence, tags.sequence, tags.bitString].join();
 
 /** What a forwarded certificate is read from. */
 export type Headers = Pick<AuthRequest, 'header'>;
@@ -30,7 +32,7 @@ export function singleValue(request: Headers, name: string): string | undefined 
  * The certificate that these bytes are, with those that were sent besides it.
  *
  * @param ders the caller's own certificate first
- * @throws {MalformedCredential} when one of them is no certificate, or more than one
+ * @throws {MalformedCredential} when there is none, or one of them is no certificate
  */
 export function presented(name: string, ders: readonly Uint8Array[]): PresentedCertificate {
   const [der, ...chain] = ders;
@@ -39,15 +41,19 @@ export function presented(name: string, ders: readonly Uint8Array[]): PresentedC
   return { der, chain };
 }
 
+/**
+ * The outline of RFC 5280 §4.1, and nothing behind it. What is in it is for the trust to read, which remembers it: the header
+ * comes with every request.
+ */
 function assertCertificate(name: string, der: Uint8Array): void {
-  let certificate: X509Certificate;
+  let parts: readonly Element[];
   try {
-    certificate = new X509Certificate(der);
+    parts = sequenceOf(readElement(der));
   } catch {
     throw malformed(name, 'holds something that is no certificate');
   }
-  // Node reads PEM here too, and does not mind what follows a certificate.
-  if (!certificate.raw.equals(der)) throw malformed(name, 'holds a certificate that is not plain DER');
+  if (parts.map(({ tag }) => tag).join() !== outline)
+    throw malformed(name, 'holds DER that is no certificate');
 }
 
 /**

@@ -33,7 +33,7 @@ export interface TrustSources {
 }
 
 const MAX_CERTIFICATE_FILE = 1_048_576;
-const MAX_CRL_FILE = 16 * 1_048_576;
+const MAX_CRL_FILE = 8 * 1_048_576;
 
 export function trustSources(options: TrustOptions): TrustSources {
   const { ca, caFile, folder, fingerprints, spiffe, crl } = options;

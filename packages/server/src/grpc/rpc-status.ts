@@ -1,4 +1,5 @@
 import { ERROR_INFO_TYPE } from '@a2a-js/sdk/errors';
+import { BinaryWriter, WireType } from '@bufbuild/protobuf/wire';
 
 /** What is told of an error: a `google.rpc.Status` with its details. */
 interface RpcStatus {
@@ -23,41 +24,28 @@ const MAX_DURATION = 315_576_000_000;
  * own encoder knows only its own errors. The numbers are those of google/rpc/status.proto and error_details.proto.
  */
 export function encodeStatus({ code, message, info, retryAfter }: RpcStatus): Buffer {
-  const errorInfo = Buffer.concat([
-    field(1, info.reason),
-    field(2, info.domain),
-    ...Object.entries(info.metadata).map(([key, value]) =>
-      field(3, Buffer.concat([field(1, key), field(2, value)])),
-    ),
-  ]);
-  const details = [any(ERROR_INFO_TYPE, errorInfo)];
+  const errorInfo = text(text(new BinaryWriter(), 1, info.reason), 2, info.domain);
+  for (const [key, value] of Object.entries(info.metadata)) {
+    text(text(errorInfo.tag(3, WireType.LengthDelimited).fork(), 1, key), 2, value).join();
+  }
+  const status = text(new BinaryWriter().tag(1, WireType.Varint).int32(code), 2, message);
+  detail(status, ERROR_INFO_TYPE, errorInfo);
   if (retryAfter !== undefined) {
     const seconds = Math.min(Math.ceil(retryAfter), MAX_DURATION);
-    details.push(any(RETRY_INFO_TYPE, field(1, integer(1, seconds))));
+    const duration = new BinaryWriter().tag(1, WireType.Varint).int64(seconds).finish();
+    detail(status, RETRY_INFO_TYPE, new BinaryWriter().tag(1, WireType.LengthDelimited).bytes(duration));
   }
-  return Buffer.concat([integer(1, code), field(2, message), ...details.map((detail) => field(3, detail))]);
+  return Buffer.from(status.finish());
 }
 
-/** A `google.protobuf.Any`. */
-function any(typeUrl: string, value: Uint8Array): Buffer {
-  return Buffer.concat([field(1, typeUrl), field(2, value)]);
+/** Adds a `google.protobuf.Any` to the details of a status. */
+function detail(status: BinaryWriter, typeUrl: string, value: BinaryWriter): void {
+  text(status.tag(3, WireType.LengthDelimited).fork(), 1, typeUrl)
+    .tag(2, WireType.LengthDelimited)
+    .bytes(value.finish())
+    .join();
 }
 
-/** A field that says its length: a text, bytes, or a message. */
-function field(number: number, content: string | Uint8Array): Buffer {
-  const bytes = Buffer.from(content);
-  return Buffer.concat([Buffer.of((number << 3) | 2), varint(bytes.length), bytes]);
-}
-
-/** A field that is a positive integer. */
-function integer(number: number, value: number): Buffer {
-  return Buffer.concat([Buffer.of(number << 3), varint(value)]);
-}
-
-/** Seven bits a byte, the lowest first. Not by shifts, which know no more than 32 bits. */
-function varint(value: number): Buffer {
-  const bytes: number[] = [];
-  let rest = value;
-  for (; rest > 0x7f; rest = Math.floor(rest / 0x80)) bytes.push((rest % 0x80) | 0x80);
-  return Buffer.of(...bytes, rest);
+function text(writer: BinaryWriter, field: number, value: string): BinaryWriter {
+  return writer.tag(field, WireType.LengthDelimited).string(value);
 }

@@ -6,7 +6,7 @@ import type { CertificateTrust } from '../certificates/trust.js';
 import { connectionCertificate } from '../connection-certificate.js';
 
 /** Connections of clients whose certificates are trusted. */
-export interface Admission {
+interface Admission {
   /** Closes the connections of those who are trusted no more. */
   review(): Promise<void>;
 }

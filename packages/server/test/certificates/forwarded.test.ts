@@ -42,12 +42,20 @@ function expectMalformed(format: ForwardedCertificateFormat, header: HeaderValue
   expect(() => read(format, header)).toThrow(MalformedCredential);
 }
 
+/** The same in BER: with a leading zero in its length. */
+function longForm(bytes: Buffer): Buffer {
+  const octets = (bytes[1] ?? 0) & 0x7f;
+  return Buffer.concat([Buffer.of(0x30, 0x80 | (octets + 1), 0), bytes.subarray(2)]);
+}
+
 /** What no format takes for a certificate, before it is written as the format wants it. */
 const noCertificates: readonly (readonly [string, Buffer])[] = [
   ['a certificate with bytes behind it', Buffer.concat([der, Buffer.from('behind')])],
   ['two certificates in one', Buffer.concat([der, otherDer])],
   ['the first half of a certificate', der.subarray(0, der.length >> 1)],
   ['some other DER', Buffer.from([0x30, 0x03, 0x02, 0x01, 0x00])],
+  ['a public key', new X509Certificate(pem).publicKey.export({ type: 'spki', format: 'der' })],
+  ['a length that is not in its shortest form', longForm(der)],
   ['text', Buffer.from('no certificate')],
   ['a PEM file', Buffer.from(pem)],
   ['zeros', Buffer.alloc(64)],

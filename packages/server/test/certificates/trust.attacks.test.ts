@@ -538,7 +538,7 @@ describe('what is not one certificate in DER is refused', () => {
         async (at, difference) => {
           const der = Buffer.from(leaf.der);
           der[at] = (der[at] ?? 0) ^ difference;
-          expect(await trust.verify({ der })).toMatchObject({ trusted: false, reason: 'invalid' });
+          expect(await trust.verify({ der })).toMatchObject({ trusted: false });
         },
       ),
       { numRuns: 2_000 },

@@ -133,6 +133,7 @@ describe('a folder of known clients', () => {
     ['a certificate that is half written', ca.pem.slice(0, -40)],
     ['a good certificate and one that is half written', client.pem + ca.pem.slice(0, -40)],
     ['no base64', '-----BEGIN CERTIFICATE-----\n!!!!\n-----END CERTIFICATE-----\n'],
+    ['a character that is no base64', ca.pem.replace('MII', 'M!II').replace(/\nMI/, '\nM!I')],
     ['a certificate with garbage after it', toPem('CERTIFICATE', Buffer.concat([ca.der, Buffer.of(0)]))],
     ['a private key', client.pem + key],
     ['a weak certificate', makeCertificate({ key: rsaKey(1024) }).pem],
@@ -183,6 +184,24 @@ describe('a folder of known clients', () => {
     );
     expect(() => certificateTrust({ folder })).toThrow(/more than 1000 files/);
     expect(told).toHaveLength(1);
+  });
+
+  it('that has too many bytes is read no further', async () => {
+    const told = warnings();
+    const padding = '#'.repeat(1_000_000);
+    const files = Array.from({ length: 9 }, (_, index): [string, string] => [
+      `${String(index)}.pem`,
+      ca.pem + padding,
+    ]);
+    const folder = await folderOf({ ...Object.fromEntries(files), 'self.pem': selfSigned.pem });
+    const trust = certificateTrust({ folder });
+    expect(await verify(trust, client)).toMatchObject({ trusted: true });
+    expect(await verify(trust, selfSigned)).toMatchObject({ trusted: false });
+    expect(told).toHaveLength(2);
+
+    await unlink(join(folder, '0.pem'));
+    await trust.refresh();
+    expect(await verify(trust, selfSigned)).toMatchObject({ trusted: true });
   });
 
   it('that is gone trusts nobody, and says that it cannot tell', async () => {

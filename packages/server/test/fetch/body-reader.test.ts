@@ -51,6 +51,35 @@ describe('a body', () => {
     expect(await read(request(pieces(first, ...others).stream))).toEqual({ body: { a: 'é' } });
   });
 
+  it.each([
+    ['a byte that UTF-8 does not have', [0x22, 0xff, 0x22]],
+    ['a surrogate', [0x22, 0xed, 0xa0, 0x80, 0x22]],
+    ['a character that is cut off', [0x22, 0xc3, 0x22]],
+    ['a NUL', [0]],
+    ['UTF-16', [0x7b, 0, 0x7d, 0]],
+  ])('with %s is no JSON', async (_what, sent) => {
+    expect(await read(request(new Uint8Array(sent)))).toEqual(refused(400));
+  });
+
+  it.each([
+    { 'content-type': 'application/json; charset=utf-16' },
+    { 'content-type': 'application/json; charset="iso-8859-1"' },
+    { 'content-type': 'application/a2a+json' },
+    { 'content-type': 'text/json' },
+    { ...json, 'content-encoding': 'br' },
+    { ...json, 'content-encoding': 'gzip, gzip' },
+    {},
+  ])('sent with %j is none that is understood', async (headers) => {
+    expect(await read(request(new Uint8Array([0x7b, 0x7d]), { headers }))).toEqual(refused(415));
+  });
+
+  it.each(['APPLICATION/JSON', 'application/json;charset=UTF-8', 'application/json ; a=b; charset="utf-8"'])(
+    'sent as %s is JSON',
+    async (type) => {
+      expect(await read(request('{}', { headers: { 'content-type': type } }))).toEqual({ body: {} });
+    },
+  );
+
   it('of exactly the limit is read, and of one byte more is not', async () => {
     const exact = JSON.stringify('x'.repeat(98));
     expect(await read(request(exact))).toEqual({ body: 'x'.repeat(98) });

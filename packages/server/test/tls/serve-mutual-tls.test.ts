@@ -10,9 +10,12 @@ import { text } from 'node:stream/consumers';
 import { connect, type ConnectionOptions, type TLSSocket } from 'node:tls';
 
 import {
+  certificateTrust,
   createDevelopmentPki,
   serveMutualTls,
+  VerifierUnavailable,
   type CertificateFiles,
+  type CertificateTrust,
   type DevelopmentPki,
   type MutualTlsServer,
   type ServeMutualTlsOptions,
@@ -197,6 +200,16 @@ describe.each(versions)('with a client certificate that is required, over %s', (
   });
 });
 
+it('a client who cannot be judged does not reach the application', async () => {
+  const trust: CertificateTrust = {
+    ...certificateTrust({ folder: pki.knownClients }),
+    verify: () => Promise.reject(new VerifierUnavailable('A revocation list has ended.')),
+  };
+  const { port, reached } = await serve({ trust });
+  await expect(get(port, ada)).rejects.toThrow();
+  expect(reached).toEqual([]);
+});
+
 describe('with a client certificate that is optional', () => {
   it.each(versions)('everybody reaches the application, over %s', async (version) => {
     const { port, reached } = await serve({ clientCertificate: 'optional' });
@@ -365,6 +378,19 @@ describe('a trust that is changed on the disk', () => {
         (answer) => answer === 'bob',
       ),
     ).toBe('bob');
+  });
+
+  it('lets a certificate in that is accepted as it is, where there were only authorities before', async () => {
+    await writeFile(fileOf('authority'), ca);
+    const { port } = await serve({ trust: { folder: scratch } });
+    await expect(get(port)).rejects.toThrow(/alert/);
+    await writeFile(fileOf('stranger'), String(stranger.cert));
+    expect(
+      await until(
+        () => get(port, stranger).catch(orError),
+        (answer) => answer === 'stranger',
+      ),
+    ).toBe('stranger');
   });
 
   it('cuts the connection of somebody who was removed, and no other', async () => {
