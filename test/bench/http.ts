@@ -1,8 +1,11 @@
 import { randomBytes } from 'node:crypto';
+import { readFile, rm } from 'node:fs/promises';
+import type { ConnectionOptions } from 'node:tls';
 
-import { createApiKey } from '@a2a-auth/server';
+import { createApiKey, createDevelopmentPki, type DevelopmentPki } from '@a2a-auth/server';
 
 import { Child } from './child.js';
+import { grpcLoad } from './grpc-load.js';
 import { load } from './load.js';
 import {
   ALGORITHM,
@@ -14,6 +17,7 @@ import {
   type IntrospectionSettings,
   type IssuerSettings,
   type PublishedKeys,
+  type TlsSettings,
 } from './settings.js';
 import { rotated } from './statistics.js';
 import { bearers, createTokenIssuer, type TokenIssuer } from './tokens.js';
@@ -32,6 +36,11 @@ export type HttpVariant =
   | 'passport-jwt'
   | `JWT never seen, JWKS, ${Algorithm}`
   | `bare jose, JWKS, ${Algorithm}`
+  | 'HTTPS without auth'
+  | 'mutual TLS'
+  | 'gRPC without auth'
+  | 'gRPC, API key'
+  | 'gRPC, JWT seen before'
   | '1,000 clients with a JWT each'
   | 'opaque token seen before';
 
@@ -45,8 +54,10 @@ export interface HttpMeasurement {
 interface Door {
   readonly variant: HttpVariant;
   readonly file: string;
-  readonly settings?: GivenSettings | IssuerSettings | IntrospectionSettings;
+  readonly settings?: GivenSettings | IssuerSettings | IntrospectionSettings | TlsSettings;
   readonly headers: () => Record<string, string>;
+  /** Left out: JSON-RPC over plain HTTP. */
+  readonly by?: 'gRPC' | { readonly tls: ConnectionOptions };
 }
 
 export type HttpMeasurements = ReadonlyMap<HttpVariant, HttpMeasurement>;
@@ -68,6 +79,8 @@ const GROUPS: readonly (readonly HttpVariant[])[] = [
     `bare jose, JWKS, ${algorithm}`,
   ]),
   ['no auth', '1,000 clients with a JWT each', 'opaque token seen before'],
+  ['HTTPS without auth', 'mutual TLS'],
+  ['gRPC without auth', 'gRPC, API key', 'gRPC, JWT seen before'],
 ];
 
 /**
@@ -81,10 +94,11 @@ export async function measureHttp(effort: Effort): Promise<readonly HttpMeasurem
   const keys: PublishedKeys = Object.fromEntries(
     ALGORITHMS.map((algorithm) => [algorithm, { keys: [issuers[algorithm].jwk] }]),
   );
+  const pki = await createDevelopmentPki({ clients: ['client'] });
   const provider = new Child('servers/provider', keys);
   try {
     const { port } = await provider.message<{ port: number }>();
-    const all = doors(effort, issuers, `http://127.0.0.1:${String(port)}`);
+    const all = doors(effort, issuers, `http://127.0.0.1:${String(port)}`, await tlsOf(pki));
     const measurements: HttpMeasurements[] = [];
     for (const group of GROUPS) {
       measurements.push(
@@ -96,6 +110,7 @@ export async function measureHttp(effort: Effort): Promise<readonly HttpMeasurem
     }
     return measurements;
   } finally {
+    await rm(pki.folder, { recursive: true });
     await provider.stop();
   }
 }
@@ -126,7 +141,32 @@ async function measureGroup(effort: Effort, group: readonly Door[]): Promise<Htt
   }
 }
 
-function doors(effort: Effort, issuers: Record<Algorithm, TokenIssuer>, provider: string): Door[] {
+async function tlsOf(pki: DevelopmentPki): Promise<{ settings: TlsSettings; client: ConnectionOptions }> {
+  const read = (path = '') => readFile(path, 'utf8');
+  const { server, clients, knownClients } = pki;
+  const ca = await read(pki.ca);
+  return {
+    settings: {
+      certificate: await read(server.certificate),
+      key: await read(server.key),
+      ca,
+      files: server,
+      trust: knownClients,
+    },
+    client: {
+      ca,
+      cert: await read(clients.client?.certificate),
+      key: await read(clients.client?.key),
+    },
+  };
+}
+
+function doors(
+  effort: Effort,
+  issuers: Record<Algorithm, TokenIssuer>,
+  provider: string,
+  { settings: tlsSettings, client }: Awaited<ReturnType<typeof tlsOf>>,
+): Door[] {
   const given: GivenSettings = { apiKey: createApiKey('bench'), publicKey: issuers[ALGORITHM].publicKey };
   const keysOf = (algorithm: Algorithm): IssuerSettings => ({
     algorithm,
@@ -182,11 +222,41 @@ function doors(effort: Effort, issuers: Record<Algorithm, TokenIssuer>, provider
       settings: { endpoint: `${provider}/introspection` },
       headers: bearers(opaque),
     },
+    {
+      variant: 'HTTPS without auth',
+      file: 'tls',
+      settings: tlsSettings,
+      headers: () => ({}),
+      by: { tls: client },
+    },
+    {
+      variant: 'mutual TLS',
+      file: 'a2a-auth-mutual-tls',
+      settings: tlsSettings,
+      headers: () => ({}),
+      by: { tls: client },
+    },
+    { variant: 'gRPC without auth', file: 'grpc', headers: () => ({}), by: 'gRPC' },
+    {
+      variant: 'gRPC, API key',
+      file: 'a2a-auth-grpc',
+      settings: given,
+      headers: () => ({ [API_KEY_HEADER]: given.apiKey }),
+      by: 'gRPC',
+    },
+    {
+      variant: 'gRPC, JWT seen before',
+      file: 'a2a-auth-grpc',
+      settings: given,
+      headers: bearers(seen),
+      by: 'gRPC',
+    },
   ];
 }
 
-async function throughput(port: number, requests: number, { variant, headers }: Door): Promise<number> {
-  const { requestsPerSecond, refused } = await load(port, requests, headers);
+async function throughput(port: number, requests: number, { variant, headers, by }: Door): Promise<number> {
+  if (by === 'gRPC') return grpcLoad(port, requests, headers);
+  const { requestsPerSecond, refused } = await load(port, requests, headers, by?.tls);
   if (refused > 0) throw new Error(`${String(refused)} requests were refused: ${variant}.`);
   return requestsPerSecond;
 }

@@ -1,8 +1,8 @@
+import type { ConnectionOptions } from 'node:tls';
+
 import autocannon, { type Client, type Options, type Result } from 'autocannon';
 
-import { AGENT_PATH } from './settings.js';
-
-const CONNECTIONS = 10;
+import { AGENT_PATH, CONNECTIONS } from './settings.js';
 
 const body = JSON.stringify({
   jsonrpc: '2.0',
@@ -24,12 +24,14 @@ export interface LoadResult {
  * Sends requests over kept-alive connections, each of which sends the next one upon the answer.
  *
  * @param headers called for each request
+ * @param tls with a client certificate, for HTTPS
  * @throws {Error} unless every one of them was answered
  */
 export async function load(
   port: number,
   requests: number,
   headers: () => Readonly<Record<string, string>>,
+  tls?: ConnectionOptions,
 ): Promise<LoadResult> {
   const startedAt = performance.now();
   let endedAt = startedAt;
@@ -37,7 +39,8 @@ export async function load(
   const connected = new Set<Client>();
   const latencies: number[] = [];
   const options: Options = {
-    url: `http://127.0.0.1:${String(port)}${AGENT_PATH}`,
+    url: `${tls === undefined ? 'http' : 'https'}://localhost:${String(port)}${AGENT_PATH}`,
+    ...(tls === undefined ? {} : { tlsOptions: tls }),
     method: 'POST',
     connections: CONNECTIONS,
     amount: requests,

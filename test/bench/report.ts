@@ -49,6 +49,9 @@ the same key, algorithm, issuer and audience. The public key is given; with "JWK
 callers; opaque ones are introspected by HTTP. Both are remembered for a minute, the default, so that in some rounds they
 have to be proven again.
 
+With HTTPS, the TLS layer asks for a client certificate with and without our scheme, and connections are kept alive. The
+gRPC callers share one connection.
+
 ${httpTable(http)}
 
 ${absoluteTable(http)}
@@ -112,6 +115,19 @@ function httpTable(http: readonly HttpMeasurements[]): string {
         'opaque token seen before, against no auth',
         'opaque token seen before',
         'no auth',
+        atLeast(0.95),
+      ),
+      compared('mutual TLS, against HTTPS without auth', 'mutual TLS', 'HTTPS without auth', atLeast(0.95)),
+      compared(
+        'gRPC, API key, against gRPC without auth',
+        'gRPC, API key',
+        'gRPC without auth',
+        atLeast(0.95),
+      ),
+      compared(
+        'gRPC, JWT seen before, against gRPC without auth',
+        'gRPC, JWT seen before',
+        'gRPC without auth',
         atLeast(0.95),
       ),
     ],

@@ -9,6 +9,8 @@ export type Algorithm = (typeof ALGORITHMS)[number];
 export const ALGORITHM = 'RS256' satisfies Algorithm;
 export const API_KEY_HEADER = 'x-api-key';
 export const AGENT_PATH = '/a2a/jsonrpc';
+/** How many callers there are at a time. */
+export const CONNECTIONS = 10;
 
 /** How much is measured. */
 export interface Effort {
@@ -52,6 +54,16 @@ export interface GivenSettings {
   readonly apiKey: string;
   /** As PEM (SPKI). */
   readonly publicKey: string;
+}
+
+/** What a server is told that speaks TLS; all but `trust` in PEM. */
+export interface TlsSettings {
+  readonly certificate: string;
+  readonly key: string;
+  readonly ca: string;
+  /** Paths of the same, for those who read files, and of the folder of what is trusted. */
+  readonly files: { readonly certificate: string; readonly key: string };
+  readonly trust: string;
 }
 
 /** What a server is told that fetches the keys of the issuer. */

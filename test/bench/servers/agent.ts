@@ -22,6 +22,7 @@ const card: AgentCard = {
   version: '1.0.0',
   supportedInterfaces: [
     { url: `http://localhost${AGENT_PATH}`, protocolBinding: 'JSONRPC', protocolVersion: '1.0', tenant: '' },
+    { url: 'localhost', protocolBinding: 'GRPC', protocolVersion: '1.0', tenant: '' },
   ],
   provider: undefined,
   capabilities: { streaming: false, pushNotifications: false, extendedAgentCard: false, extensions: [] },
@@ -103,13 +104,18 @@ export async function serve(
   app: Express,
   answer: (question: unknown) => Serializable = processorTime,
 ): Promise<void> {
-  const server = createServer(app).listen(0, '127.0.0.1');
-  await once(server, 'listening');
+  const server = createServer(app);
+  await once(server.listen(0, '127.0.0.1'), 'listening');
+  report((server.address() as AddressInfo).port, answer);
+}
+
+/** Tells the parent process the port that something listens at, and answers what it sends. */
+export function report(port: number, answer: (question: unknown) => Serializable = processorTime): void {
   process.on('message', (question) => {
     process.send?.(answer(question));
   });
   process.once('disconnect', () => process.exit(0));
-  process.send?.({ port: (server.address() as AddressInfo).port });
+  process.send?.({ port });
 }
 
 function processorTime(): { cpuMicroseconds: number } {
