@@ -151,6 +151,15 @@ describe('deviceCode', () => {
     expect(calls).toBe(2);
   });
 
+  it('does not wait for the showing when the call is aborted', async () => {
+    const controller = new AbortController();
+    const source = terminal(() => {
+      controller.abort(new Error('enough'));
+      return new Promise(() => undefined);
+    });
+    await expect(tokenOf(source, wanted({ signal: controller.signal }))).rejects.toThrow('enough');
+  });
+
   it('stops polling when the call is aborted', async () => {
     const controller = new AbortController();
     const source = terminal(() => undefined);

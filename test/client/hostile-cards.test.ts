@@ -118,8 +118,11 @@ describe('a card that is out of bounds is refused', () => {
   const ids = (count: number) => many(count, (index) => `s${String(index)}`) as string[];
   const cards: readonly [string, string | (() => unknown)][] = [
     ['more than 1 MiB', () => ({ ...needsKey, name: 'x'.repeat(2 * 1024 * 1024) })],
-    ['deep nesting', `{"capabilities":${'['.repeat(100_000)}${']'.repeat(100_000)}}`],
-    ['deep nesting of objects', `${'{"a":'.repeat(100)}1${'}'.repeat(100)}`],
+    [
+      'deep nesting',
+      `{"url":"https://a.example","iconUrl":"\\"]","capabilities":{"x":${'['.repeat(100_000)}${']'.repeat(100_000)}}}`,
+    ],
+    ['deep nesting of objects', `{"url":"https://a.example","x":${'{"a":'.repeat(100)}1${'}'.repeat(100)}}`],
     ['many schemes', () => ({ securitySchemes: Object.fromEntries(ids(101).map((id) => [id, keyScheme])) })],
     ['many requirements', () => ({ security: many(101, () => ({ key: [] })) })],
     [

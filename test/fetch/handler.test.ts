@@ -101,6 +101,14 @@ describe('the paths', () => {
   });
 });
 
+it.each(['1.0', '0.3'])('a JSON-RPC request of %s without a body is none', async (version) => {
+  const agent = createFetchAgent();
+  const headers = { 'a2a-version': version, ...granted.partner };
+  const response = await agent.fetch(agent.jsonRpcUrl, { method: 'POST', headers });
+  expect(response.status).toBe(400);
+  expect(await response.json()).toMatchObject({ jsonrpc: '2.0', id: null, error: { code: -32600 } });
+});
+
 describe('methods', () => {
   const headers = { ...v1, ...granted.partner };
 

@@ -72,6 +72,17 @@ describe.each(combinations)('over $binding $version', (combination) => {
     });
   });
 
+  it('says the same to a POST without a body', async () => {
+    const call = { method: 'POST', path: callsOf(combination)[0]?.path ?? '' } as const;
+    for (const headers of [{}, granted.partner]) {
+      const ask = (agent: Agent) => send(urlOf(agent, combination), combination, call, headers);
+      const actual = await ask(hono);
+      // Nothing in it is a request, so that HTTP 200 would be wrong.
+      if (headers === granted.partner) expect(actual.status).toBe(400);
+      await expectSame(actual, await ask(express));
+    }
+  });
+
   it('asks a caller without credentials for the same', async () => {
     for (const call of callsOf(combination)) {
       const [actual, expected] = await both({ express, hono }, call, {});

@@ -22,11 +22,11 @@ const event: StreamResponse = {
 };
 
 /** A stream that goes on for as long as somebody reads it, and says what becomes of it. */
-function source() {
+function source(length = Infinity) {
   const seen = { made: 0, ended: 0, returned: 0 };
   async function* generate(): AsyncGenerator<StreamResponse, void, undefined> {
     try {
-      for (;;) {
+      while (seen.made < length) {
         await Promise.resolve();
         seen.made++;
         yield event;
@@ -60,9 +60,9 @@ describe.each(Object.entries(bindings))('a stream over %s', (_name, [path, versi
   const headers = { 'content-type': 'application/json', 'a2a-version': version, ...granted.partner };
   const init = { method: 'POST', headers, body: JSON.stringify(body) };
 
-  function start() {
+  function start(length?: number) {
     const agent = createFetchAgent();
-    const { seen, open } = source();
+    const { seen, open } = source(length);
     vi.spyOn(agent.requestHandler, 'sendMessageStream').mockImplementation(open);
     const ask = (signal?: AbortSignal) =>
       agent.fetch(`${agent.url}${path}`, { ...init, ...(signal === undefined ? {} : { signal }) });
@@ -78,9 +78,20 @@ describe.each(Object.entries(bindings))('a stream over %s', (_name, [path, versi
     const reader = readerOf(await ask());
     for (let read = 1; read <= 5; read++) {
       await reader.read();
+      // The source needs no time: whatever would be made ahead is made by then.
+      await new Promise((resolve) => setImmediate(resolve));
       expect(seen.made).toBe(read);
     }
     await reader.cancel();
+  });
+
+  it('is over when the agent has nothing more to say', async () => {
+    const { seen, ask } = start(3);
+    const response = await ask();
+    expect(response.headers.get('content-type')).toBe('text/event-stream');
+    expect((await response.text()).split('\n\n')).toHaveLength(4);
+    expect(seen).toMatchObject({ made: 3, ended: 1 });
+    expect(seen.returned).toBeLessThanOrEqual(1);
   });
 
   it('is ended, once, when its reader cancels it', async () => {

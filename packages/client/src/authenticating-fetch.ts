@@ -76,13 +76,15 @@ export function authenticatingFetch(options: AuthenticatingFetchOptions): typeof
       );
     };
 
-    const authentication = await authenticator.authenticate(target);
+    const { signal } = target;
+    signal?.throwIfAborted();
+    const authentication = await unlessAborted(authenticator.authenticate(target), signal);
     const first = await once(authentication);
     if (first.denial === undefined || !request.replayable) return first.response;
     try {
-      const scopes = await authenticator.improve(authentication, first.denial);
+      const scopes = await unlessAborted(authenticator.improve(authentication, first.denial), signal);
       if (scopes === undefined) return first.response;
-      const improved = await authenticator.authenticate(target, scopes);
+      const improved = await unlessAborted(authenticator.authenticate(target, scopes), signal);
       if (sameCredentials(improved.credentials, authentication.credentials)) return first.response;
       await discard(first.response);
       const second = await once(improved);
@@ -197,6 +199,24 @@ async function transmit(
   if (credentials.query.size > 0)
     Object.defineProperty(response, 'url', { value: url.href, configurable: true });
   return response;
+}
+
+/** A source may not heed the signal. */
+async function unlessAborted<T>(work: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  if (signal === undefined) return work;
+  let abort: () => void = () => undefined;
+  const aborted = new Promise<never>((_resolve, reject) => {
+    abort = () => {
+      reject(signal.reason as Error);
+    };
+    if (signal.aborted) abort();
+    else signal.addEventListener('abort', abort, { once: true });
+  });
+  try {
+    return await Promise.race([work, aborted]);
+  } finally {
+    signal.removeEventListener('abort', abort);
+  }
 }
 
 async function discard({ body }: Response): Promise<void> {

@@ -18,7 +18,7 @@ export type Send = (url: URL, init: RequestInit, identity?: TlsIdentity) => Prom
  * @param own the origins the user named; they may be anywhere. When all of them are on the loopback, others may be too.
  */
 export function guardedFetch(own: readonly URL[]): Send {
-  const hosts = new Set(own.map(({ hostname }) => hostname));
+  const hosts = new Set(own.map(({ hostname }) => bare(hostname)));
   const loopback = own.length > 0 && own.every(({ hostname }) => isLoopback(hostname));
   const isAllowed = (address: string) =>
     !isSpecialAddress(address) || (loopback && isLoopbackAddress(address));
@@ -29,13 +29,10 @@ export function guardedFetch(own: readonly URL[]): Send {
     const guarded = buildConnector({ ...tls, lookup: guardedLookup(isAllowed) });
     return new Agent({
       connect(options, callback) {
-        if (hosts.has(options.hostname)) {
-          free(options, callback);
-          return;
-        }
+        const host = bare(options.hostname);
         // An address in the place of a name is never looked up.
-        const address = options.hostname.replace(/^\[|\]$/g, '');
-        if (isIP(address) !== 0 && !isAllowed(address)) callback(refusedAddress(options.hostname), null);
+        if (hosts.has(host)) free(options, callback);
+        else if (isIP(host) !== 0 && !isAllowed(host)) callback(refusedAddress(options.hostname), null);
         else guarded(options, callback);
       },
     });
@@ -52,6 +49,11 @@ export function guardedFetch(own: readonly URL[]): Send {
       throw cause instanceof ClientError ? cause : error;
     }
   };
+}
+
+/** An IPv6 address without the brackets that it has in a URL. */
+function bare(hostname: string): string {
+  return hostname.replace(/^\[|\]$/g, '');
 }
 
 function guardedLookup(isAllowed: (address: string) => boolean): LookupFunction {

@@ -218,6 +218,13 @@ describe('where it is sent', () => {
     });
   });
 
+  it('is anywhere when nothing secret is sent', async () => {
+    const { fetch, seen } = scriptedFetch(done);
+    const authenticated = authenticatingFetch({ url, card: cardJson({}), credentials: [], fetch });
+    await authenticated('https://api.example/rpc');
+    expect(seen).toHaveLength(1);
+  });
+
   it.each(['http://localhost:3000', 'http://127.0.0.1:3000', 'http://[::1]:3000'])(
     'is the loopback in plain: %s',
     async (local) => {
@@ -600,6 +607,32 @@ describe('renewal', () => {
       sendMessage(),
     );
     expect(observe.mock.calls.map(([{ status }]) => status)).toEqual([401, 200]);
+  });
+});
+
+describe('a call that is given up', () => {
+  it('asks no source when that was before', async () => {
+    const { fetch, source } = tokenFetch(done);
+    const signal = AbortSignal.abort(new Error('Enough.'));
+    await expect(fetch(endpoint, { signal })).rejects.toThrow('Enough.');
+    expect(source.requests).toEqual([]);
+  });
+
+  it.each(['credential', 'renew'] as const)('does not wait for a source that hangs in %s', async (method) => {
+    const controller = new AbortController();
+    const hang = () => {
+      setImmediate(() => {
+        controller.abort(new Error('Enough.'));
+      });
+      return new Promise<never>(() => undefined);
+    };
+    const { fetch } = scriptedFetch(unauthorized());
+    const { source } = countingSource({ [method]: hang });
+    const { signal } = controller;
+    const calling = authenticatingFetch({ url, card: tokenCard, credentials: [source], fetch })(endpoint, {
+      signal,
+    });
+    await expect(calling).rejects.toThrow('Enough.');
   });
 });
 

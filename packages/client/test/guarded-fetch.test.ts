@@ -90,3 +90,11 @@ it('reaches the private addresses that the user named', async () => {
   const response = await guardedFetch([agent, own])(own, {});
   expect(await response.text()).toBe('reached');
 });
+
+it('reaches the private IPv6 address that the user named', async () => {
+  const own = new URL('http://[fd00::1]:8443/');
+  // Nobody is there; but it is not refused.
+  await expect(guardedFetch([own])(own, { signal: AbortSignal.timeout(50) })).rejects.not.toMatchObject({
+    code: 'ADDRESS_REFUSED',
+  });
+});

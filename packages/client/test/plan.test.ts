@@ -188,5 +188,7 @@ it('finds no credential in what a record inherits', () => {
   const card = JSON.parse(
     '{"securitySchemes":{"constructor":{"type":"mutualTLS"}},"security":[{"constructor":[]}]}',
   ) as unknown;
-  expect(planAuthentication(card, {}).chosen).toBeUndefined();
+  expect(planAuthentication(card, {}).alternatives[0]?.reasons).toEqual({
+    constructor: 'There is no credential for it.',
+  });
 });

@@ -7,6 +7,9 @@ import {
   connect,
   planAuthentication,
 } from '@a2a-auth/client';
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { inspect } from 'node:util';
 import { expect, it } from 'vitest';
 
@@ -82,10 +85,15 @@ it('a response shows no key that went into the query', async () => {
 });
 
 it('a call that cannot be made shows no secret', async () => {
-  const calling = authenticatingFetch({ url: 'http://127.0.0.1:1', card, credentials })(
-    'http://127.0.0.1:1/rpc',
-  );
-  expectNoSecret(await calling.catch((error: unknown) => error));
+  const server = createServer();
+  await once(server.listen(0, '127.0.0.1'), 'listening');
+  const { port } = server.address() as AddressInfo;
+  await once(server.close(), 'close');
+  const nobody = `http://127.0.0.1:${String(port)}`;
+  const calling = authenticatingFetch({ url: nobody, card, credentials })(`${nobody}/rpc`);
+  const failure: unknown = await calling.catch((error: unknown) => error);
+  expect(inspect(failure)).toContain('ECONNREFUSED');
+  expectNoSecret(failure);
 });
 
 it.each([

@@ -131,7 +131,6 @@ function keysOf({ keys, jwksUri }: CardTrust): () => Promise<JSONWebKeySet> {
   };
 }
 
-/** A shared secret is no trusted key: whoever can verify with it can sign. */
 function keySet(keys: readonly unknown[]): JSONWebKeySet {
-  return { keys: keys.filter((key) => isObject(key) && key.kty !== 'oct') as JWK[] };
+  return { keys: keys.filter(isObject) };
 }

@@ -2,6 +2,7 @@ import { ClientError } from '../errors.js';
 import type { TokenStore } from '../stores/token-store.js';
 import { finishDeviceLogin, startDeviceLogin, type DevicePrompt } from './device-login.js';
 import { oauthSource, type OAuthOptions, type OAuthSource } from './oauth-source.js';
+import { unlessAborted } from './shared-work.js';
 
 export interface DeviceCodeOptions extends OAuthOptions {
   /** Shows the person where to log in, and with which code. */
@@ -30,7 +31,7 @@ export function deviceCode(options: DeviceCodeOptions): OAuthSource {
       store,
       async obtain(configuration, { parameters, options: binding, signal }) {
         const started = await startDeviceLogin(configuration, parameters);
-        await showTo(show, started.prompt);
+        await unlessAborted(showTo(show, started.prompt), signal);
         return finishDeviceLogin(configuration, started, binding, signal);
       },
     },

@@ -72,31 +72,26 @@ export async function finishDeviceLogin(
   signal?: AbortSignal,
 ): Promise<TokenEndpointResponse> {
   const expiry = AbortSignal.timeout(Math.min(authorization.expires_in * 1000, MAX_TIMEOUT));
-  const stopped = new AbortController();
-  const ended = AbortSignal.any([expiry, stopped.signal, ...(signal === undefined ? [] : [signal])]);
+  const ended = AbortSignal.any([expiry, ...(signal === undefined ? [] : [signal])]);
   let { interval = 5 } = authorization;
-  try {
-    for (;;) {
-      try {
-        return await unlessAborted(
-          pollDeviceAuthorizationGrant(configuration, { ...authorization, interval }, undefined, {
-            ...options,
-            signal: ended,
-          }),
-          ended,
-        );
-      } catch (error) {
-        if (signal?.aborted === true) throw signal.reason;
-        if (expiry.aborted || oauthErrorOf(error) === 'expired_token') {
-          throw new ClientError('LOGIN_EXPIRED', 'Nobody logged in before the code ended. Start again.');
-        }
-        // RFC 8628 §3.5: a server that does not answer is asked again, less often.
-        if (clientErrorIn(error)?.code !== 'PROVIDER_UNAVAILABLE') throw error;
-        interval *= 2;
+  for (;;) {
+    try {
+      return await unlessAborted(
+        pollDeviceAuthorizationGrant(configuration, { ...authorization, interval }, undefined, {
+          ...options,
+          signal: ended,
+        }),
+        ended,
+      );
+    } catch (error) {
+      if (signal?.aborted === true) throw signal.reason;
+      if (expiry.aborted || oauthErrorOf(error) === 'expired_token') {
+        throw new ClientError('LOGIN_EXPIRED', 'Nobody logged in before the code ended. Start again.');
       }
+      // RFC 8628 §3.5: a server that does not answer is asked again, less often.
+      if (clientErrorIn(error)?.code !== 'PROVIDER_UNAVAILABLE') throw error;
+      interval *= 2;
     }
-  } finally {
-    stopped.abort();
   }
 }
 

@@ -78,8 +78,11 @@ export function chooseServer(
   if (issuer !== undefined) {
     const configured = byIssuer(issuer);
     if (tokenEndpoint === undefined) return () => configured;
-    const load = async () => ({ ...(await configured.load()), token_endpoint: tokenEndpoint });
-    return () => ({ ...configured, load });
+    const server: TrustedServer = {
+      ...configured,
+      load: async () => ({ ...(await configured.load()), token_endpoint: tokenEndpoint }),
+    };
+    return () => server;
   }
   if (tokenEndpoint !== undefined) {
     const server = serverOfEndpoints({ token_endpoint: tokenEndpoint });

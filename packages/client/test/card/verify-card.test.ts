@@ -1,4 +1,4 @@
-import { ClientError, planAuthentication, bearer, verifyCard } from '@a2a-auth/client';
+import { apiKey, bearer, ClientError, connect, planAuthentication, verifyCard } from '@a2a-auth/client';
 import { AgentCard, generateAgentCardSignature } from '@a2a-js/sdk';
 import { exportJWK, FlattenedSign, generateKeyPair, type JWK } from 'jose';
 import { once } from 'node:events';
@@ -6,6 +6,7 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 
+import { json, rpc, scriptedFetch } from '../support/agent.js';
 import { bearerScheme, cardJson, headerKey, oauthScheme } from '../support/card.js';
 
 const header = { alg: 'ES256', kid: 'key-1', typ: 'JOSE' };
@@ -137,6 +138,23 @@ it('gives back nothing that the signature does not cover', async () => {
   };
   const card = await verifyCard(tampered, { keys: [trusted] });
   expect(JSON.stringify(card)).not.toMatch(/evil/i);
+});
+
+it('lets nobody add security to a signed card that has none', async () => {
+  const anonymous = await sign(cardJson({}));
+  const tampered = {
+    ...anonymous,
+    security: [{ key: [] }],
+    security_schemes: { key: { type: 'apiKey', in: 'header', name: 'X-Evil' } },
+  };
+  const agent = scriptedFetch(json(tampered), json(rpc({ id: 't' })));
+  const client = await connect('https://agent.example', {
+    credentials: { key: apiKey('k') },
+    requireSignedCard: { keys: [trusted] },
+    fetch: agent.fetch,
+  });
+  await client.getTask({ tenant: '', id: 't' });
+  expect(agent.seen[1]?.headers.has('x-evil')).toBe(false);
 });
 
 describe('keys', () => {

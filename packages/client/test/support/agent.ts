@@ -1,5 +1,5 @@
 /** What a scripted agent was sent. */
-export interface SeenRequest {
+interface SeenRequest {
   readonly url: string;
   readonly method: string;
   readonly headers: Headers;

@@ -12,7 +12,7 @@ import {
 } from './der.js';
 
 /** One attribute of a distinguished name, such as a common name. */
-export interface NameAttribute {
+interface NameAttribute {
   readonly type: string;
   /** The text; undefined when it is not text, or not in one of the string types of RFC 5280 that are in use. */
   readonly text: string | undefined;

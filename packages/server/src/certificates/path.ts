@@ -4,7 +4,7 @@ import { nameConstraintProblem } from './name-constraints.js';
 import { nameToString } from './names.js';
 
 /** Certificates by the name of their subject. */
-export type CertificateIndex = ReadonlyMap<string, readonly Certificate[]>;
+type CertificateIndex = ReadonlyMap<string, readonly Certificate[]>;
 
 /** Authorities that are trusted. */
 export interface Anchors {
@@ -14,7 +14,7 @@ export interface Anchors {
   readonly subordinates: CertificateIndex;
 }
 
-export interface PathOptions {
+interface PathOptions {
   readonly anchors: Anchors;
   /** Certificates that may be between the leaf and an anchor. Nothing is believed of them. */
   readonly intermediates: readonly Certificate[];

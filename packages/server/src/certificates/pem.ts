@@ -1,5 +1,5 @@
 /** The blocks of PEM texts (RFC 7468). What is around them is left alone, as bundles have comments there. */
-export interface PemBlock {
+interface PemBlock {
   readonly label: string;
   readonly der: Buffer;
 }

@@ -26,7 +26,7 @@ export interface TrustedCertificates {
   readonly problem: string | undefined;
 }
 
-export interface TrustSources {
+interface TrustSources {
   current(): TrustedCertificates;
   /** Looks at all files again; says whether anything changed. */
   refresh(): boolean;
@@ -65,10 +65,9 @@ export function trustSources(options: TrustOptions): TrustSources {
     maxBytes: MAX_CRL_FILE,
     parse: readRevocationLists,
   });
-  const watched: readonly WatchedFiles<unknown>[] = [
+  const trustFiles: readonly WatchedFiles<unknown>[] = [
     caFiles,
     folders,
-    crlFiles,
     ...domains.flatMap(({ files }) => (files === undefined ? [] : [files])),
   ];
 
@@ -98,7 +97,7 @@ export function trustSources(options: TrustOptions): TrustSources {
       hasUnreadableLists: crlFiles.problem !== undefined || crlFiles.isPartial,
       pem: [...new Map(all.map((one) => [one.fingerprint, one.x509.toString()])).values()],
       needsUnknownIssuers: pinned.size > 0 || all.some(({ issuerKey }) => !subjects.has(issuerKey)),
-      problem: watched.find(({ problem }) => problem !== undefined)?.problem,
+      problem: trustFiles.find(({ problem }) => problem !== undefined)?.problem,
     };
   }
 
@@ -107,7 +106,7 @@ export function trustSources(options: TrustOptions): TrustSources {
     current: () => current,
     refresh() {
       // All of them, and not up to the first that changed.
-      const changes = watched.map((files) => files.refresh());
+      const changes = [...trustFiles, crlFiles].map((files) => files.refresh());
       if (!changes.includes(true)) return false;
       current = assemble();
       return true;

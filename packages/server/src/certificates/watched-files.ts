@@ -15,7 +15,7 @@ export interface WatchedFiles<Content> {
   refresh(): boolean;
 }
 
-export interface WatchedFilesOptions<Content> {
+interface WatchedFilesOptions<Content> {
   /** The option that has the paths, for messages. */
   readonly option: string;
   readonly kind: 'file' | 'folder' | 'either';

@@ -18,8 +18,6 @@ import type { CallerConnection } from './auth-request.js';
 import { FetchCall } from './fetch-call.js';
 import { respond } from './respond.js';
 
-export type { CallerConnection } from './auth-request.js';
-
 export interface AgentFetchHandlerOptions {
   readonly security: AgentSecurity<string>;
   /** The SDK's request handler; it is protected here. */

@@ -1,5 +1,2 @@
-export {
-  agentFetchHandler,
-  type AgentFetchHandlerOptions,
-  type CallerConnection,
-} from './agent-fetch-handler.js';
+export { agentFetchHandler, type AgentFetchHandlerOptions } from './agent-fetch-handler.js';
+export type { CallerConnection } from './auth-request.js';

@@ -25,10 +25,8 @@ function headersOf({ headers }: Pick<HttpResponse, 'headers'>): Headers {
 function streamOf({ body, end }: HttpStream, signal: AbortSignal): ReadableStream<Uint8Array> {
   const pieces = body[Symbol.asyncIterator]();
   const encoder = new TextEncoder();
-  let isOver = false;
   let leave: () => void = () => undefined;
   const stop = () => {
-    isOver = true;
     signal.removeEventListener('abort', leave);
     end().catch(() => undefined);
   };
@@ -44,7 +42,6 @@ function streamOf({ body, end }: HttpStream, signal: AbortSignal): ReadableStrea
       },
       async pull(controller) {
         const next = await pieces.next();
-        if (isOver) return;
         if (next.done === true) {
           stop();
           controller.close();

@@ -16,7 +16,10 @@ export function guardedPushStore(
   policy: WebhookPolicy = {},
 ): PushNotificationStore {
   if (typeof store?.save !== 'function' || typeof store.load !== 'function') {
-    throw configurationError('INVALID_OPTION', 'guardedPushStore() needs a PushNotificationStore of the SDK.');
+    throw configurationError(
+      'INVALID_OPTION',
+      'guardedPushStore() needs a PushNotificationStore of the SDK.',
+    );
   }
   const rules = webhookRules('guardedPushStore()', policy);
   return {

@@ -1,6 +1,13 @@
-import { createHash, createPrivateKey, createPublicKey, type KeyObject } from 'node:crypto';
+import { createHash, createPrivateKey, createPublicKey, type JsonWebKey, type KeyObject } from 'node:crypto';
 
-import { calculateJwkThumbprint, exportJWK, generateKeyPair, SignJWT, type JSONWebKeySet, type JWK } from 'jose';
+import {
+  calculateJwkThumbprint,
+  exportJWK,
+  generateKeyPair,
+  SignJWT,
+  type JSONWebKeySet,
+  type JWK,
+} from 'jose';
 
 import { configurationError } from '../errors.js';
 
@@ -78,7 +85,9 @@ export function pushKeys(options: PushKeysOptions): PushKeys {
   return {
     jwks() {
       retired = retired.filter(({ until }) => until > Date.now());
-      return { keys: [...current, ...retired.map(({ key }) => key)].map(({ published }) => ({ ...published })) };
+      return {
+        keys: [...current, ...retired.map(({ key }) => key)].map(({ published }) => ({ ...published })),
+      };
     },
     rotate(next) {
       const fresh = readKeys(next);
@@ -115,9 +124,10 @@ export async function generatePushKey(alg = 'ES256'): Promise<JWK> {
 
 function readKeys(keys: readonly JWK[]): readonly [SigningKey, ...SigningKey[]] {
   if (!Array.isArray(keys)) throw invalid('keys must be a list of private JWKs.');
-  const [first, ...rest] = keys.map(readKey);
+  const [first, ...rest] = keys.map((key: JWK) => readKey(key));
   if (first === undefined) throw invalid('keys must be a list of private JWKs, at least one.');
-  if (new Set(keys.map(({ kid }) => kid)).size < keys.length) throw invalid('Two keys have the same kid.');
+  if (new Set([first, ...rest].map(({ kid }) => kid)).size < keys.length)
+    throw invalid('Two keys have the same kid.');
   return [first, ...rest];
 }
 

@@ -51,6 +51,9 @@ export interface WebhookRules {
   checkReachable(config: TaskPushNotificationConfig): Promise<void>;
 }
 
+/** Callers choose it, and each notification keeps it. */
+const MAX_ID_LENGTH = 256;
+
 /** What would change the request itself, or say more than a credential. */
 const RESERVED =
   /^(host|connection|content-.*|transfer-encoding|te|trailer|upgrade|expect|cookie|authorization|x-a2a-notification-.*)$/i;
@@ -83,14 +86,18 @@ export function webhookRules(caller: string, policy: WebhookPolicy): WebhookRule
   if (typeof resolve !== 'function') throw invalid('resolve must be a function.');
 
   const rules = {
-    origins: origins === undefined ? undefined : new Set(origins.map((origin) => new URL(origin).origin)),
+    origins: origins && new Set(origins.map((origin: string) => new URL(origin).origin)),
     allowLoopback,
     resolve,
   };
-  const check = (config: TaskPushNotificationConfig): CheckedWebhook => ({
-    ...webhookAddress(config.url, rules),
-    ...webhookCredentials(config, { apiKeyHeader, canSign: keys !== undefined }),
-  });
+  const check = (config: TaskPushNotificationConfig): CheckedWebhook => {
+    if (String(config.id).length > MAX_ID_LENGTH)
+      throw new WebhookRefused(`The id of the webhook must have at most ${MAX_ID_LENGTH} characters.`);
+    return {
+      ...webhookAddress(config.url, rules),
+      ...webhookCredentials(config, { apiKeyHeader, canSign: keys !== undefined }),
+    };
+  };
   return {
     maxWebhooks,
     keys,

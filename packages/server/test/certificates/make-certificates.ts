@@ -189,7 +189,7 @@ function signature(data: Buffer, key: KeyObject, name: keyof typeof algorithms |
     : sign(hash, data, key);
 }
 
-export function made(der: Buffer, key: KeyObject, name: Buffer, serial = Buffer.alloc(0)): Made {
+function made(der: Buffer, key: KeyObject, name: Buffer, serial = Buffer.alloc(0)): Made {
   return { der, pem: toPem('CERTIFICATE', der), key, name, serial, fingerprint: fingerprintOf(der) };
 }
 

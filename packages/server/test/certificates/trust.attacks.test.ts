@@ -492,6 +492,11 @@ describe('a certificate is refused', () => {
       /twice/,
     ],
     [
+      'that is too large',
+      () => under({}, { extensions: [extension('1.2.3.4', Buffer.alloc(70_000))] }),
+      /too large/,
+    ],
+    [
       'with a line break in a DNS name',
       () => under({}, { alternativeNames: [dns('a\nb')] }),
       /visible ASCII/,

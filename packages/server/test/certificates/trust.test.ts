@@ -170,7 +170,7 @@ describe('a folder of known clients', () => {
     await mkdir(join(folder, 'folder'));
     await symlink('nowhere', join(folder, 'link'));
     await symlink('loop', join(folder, 'loop'));
-    execFileSync('mkfifo', [join(folder, 'pipe')]);
+    execFileSync('sh', ['-c', 'mkfifo pipe'], { cwd: folder });
     const trust = certificateTrust({ folder });
     expect(told).toHaveLength(4);
     expect(await verify(trust, selfSigned)).toMatchObject({ trusted: true });
@@ -494,6 +494,15 @@ describe('revocation', () => {
     await unlink(join(folder, 'ca.crl'));
     await trust.refresh();
     await expect(verify(trust, client)).rejects.toThrow(VerifierUnavailable);
+  });
+
+  it('does not matter for a certificate that is not trusted', async () => {
+    warnings();
+    const crl = join(await folderOf({ 'ca.crl': makeCrl({ issuer: ca }) }), 'ca.crl');
+    const trust = certificateTrust({ ca: ca.pem, crl });
+    await unlink(crl);
+    await trust.refresh();
+    expect(await verify(trust, selfSigned)).toMatchObject({ trusted: false, reason: 'invalid' });
   });
 
   it('cannot be told when the CRL ends, also for a remembered certificate', async () => {
