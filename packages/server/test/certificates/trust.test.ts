@@ -137,7 +137,7 @@ describe('a folder of known clients', () => {
     ['a certificate with garbage after it', toPem('CERTIFICATE', Buffer.concat([ca.der, Buffer.of(0)]))],
     ['a private key', client.pem + key],
     ['a weak certificate', makeCertificate({ key: rsaKey(1024) }).pem],
-    ['10 MB', Buffer.alloc(10_000_000, 0x41)],
+    ['10 MB', ca.pem + '#'.repeat(10_000_000)],
     ['a thousand certificates', ca.pem.repeat(1000)],
     ['a label without end', `-----BEGIN ${'A'.repeat(500_000)}`],
     ['many labels without end', '-----BEGIN CERTIFICATE-----\n'.repeat(30_000)],
@@ -152,6 +152,12 @@ describe('a folder of known clients', () => {
     expect(told[0]).not.toContain('PRIVATE KEY-----\n');
     expect(await verify(trust, selfSigned)).toMatchObject({ trusted: true });
     expect(await verify(trust, client)).toMatchObject({ trusted: false });
+  });
+
+  it('says that a private key is none of its business', async () => {
+    const told = warnings();
+    certificateTrust({ folder: await folderOf({ 'both.pem': client.pem + key }) });
+    expect(told.join()).toContain('It has a PRIVATE KEY, and must hold certificates alone.');
   });
 
   it('uses a broken file when it is mended', async () => {
@@ -173,6 +179,7 @@ describe('a folder of known clients', () => {
     execFileSync('sh', ['-c', 'mkfifo pipe'], { cwd: folder });
     const trust = certificateTrust({ folder });
     expect(told).toHaveLength(4);
+    expect(told.filter((warning) => warning.includes('It is not a file.'))).toHaveLength(2);
     expect(await verify(trust, selfSigned)).toMatchObject({ trusted: true });
   });
 

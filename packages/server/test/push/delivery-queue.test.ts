@@ -1,0 +1,157 @@
+import { afterEach, beforeEach, expect, it, vi } from 'vitest';
+
+import type { Outcome } from '../../src/push/deliver.js';
+import { deliveryQueue, type QueuedNotification } from '../../src/push/delivery-queue.js';
+
+beforeEach(() => {
+  vi.useFakeTimers();
+});
+afterEach(() => {
+  vi.useRealTimers();
+  vi.restoreAllMocks();
+});
+
+const delivered: Outcome = { delivered: true };
+const failed: Outcome = { delivered: false, retry: true, detail: 'no' };
+const stuck = () => new Promise<Outcome>(() => undefined);
+
+function setUp({ attempts = 5, retryDelay = 1_000 } = {}) {
+  const givenUp: { caller: string; id: string; reason: string }[] = [];
+  const queue = deliveryQueue({
+    attempts,
+    retryDelay,
+    giveUp: ({ caller, id }, reason) => givenUp.push({ caller, id, reason }),
+  });
+  return { queue, givenUp };
+}
+
+function notification(
+  attempt: () => Promise<Outcome>,
+  changes: Partial<QueuedNotification> = {},
+): QueuedNotification {
+  return {
+    id: 'n',
+    taskId: 't',
+    configId: 'w',
+    origin: 'https://hooks.example',
+    caller: 'alice',
+    body: new Uint8Array(10),
+    queuedAt: Date.now(),
+    attempt,
+    ...changes,
+  };
+}
+
+it.each([
+  ['most', 1, [1000, 2000, 4000]],
+  ['least', 0, [500, 1000, 2000]],
+])('doubles the pause before each attempt, with the %s jitter', async (_, random, pauses) => {
+  vi.spyOn(Math, 'random').mockReturnValue(random);
+  const { queue } = setUp();
+  const attempt = vi.fn(() => Promise.resolve(failed));
+  queue.add(notification(attempt));
+  const calls: number[] = [];
+  for (const pause of pauses) {
+    await vi.advanceTimersByTimeAsync(pause - 1);
+    calls.push(attempt.mock.calls.length);
+    await vi.advanceTimersByTimeAsync(1);
+  }
+  expect(calls).toEqual([1, 2, 3]);
+});
+
+it('waits as long as the webhook asks', async () => {
+  const { queue } = setUp();
+  const attempt = vi.fn(() => Promise.resolve<Outcome>({ ...failed, retryAfter: 30_000 }));
+  queue.add(notification(attempt));
+  await vi.advanceTimersByTimeAsync(29_999);
+  expect(attempt).toHaveBeenCalledTimes(1);
+  await vi.advanceTimersByTimeAsync(1);
+  expect(attempt).toHaveBeenCalledTimes(2);
+});
+
+it('holds the events after one that is tried again', async () => {
+  const { queue } = setUp();
+  const second = vi.fn(() => Promise.resolve(delivered));
+  queue.add(notification(() => Promise.resolve(failed)));
+  queue.add(notification(second));
+  await vi.advanceTimersByTimeAsync(1);
+  expect(second).not.toHaveBeenCalled();
+  await vi.advanceTimersByTimeAsync(600_000);
+  expect(second).toHaveBeenCalled();
+});
+
+it('keeps no more than 100 for one webhook, and drops the oldest', async () => {
+  const { queue, givenUp } = setUp();
+  for (let n = 0; n < 1_001; n++) queue.add(notification(stuck, { id: String(n) }));
+  await vi.advanceTimersByTimeAsync(0);
+  expect(givenUp).toHaveLength(900);
+  // Number 0 is under way, 901 to 1000 wait.
+  expect(givenUp.at(-1)).toEqual({ caller: 'alice', id: '900', reason: 'dropped' });
+});
+
+it('takes the room that lacks from whoever has the most waiting', async () => {
+  const { queue, givenUp } = setUp();
+  const body = new Uint8Array(1024 * 1024);
+  queue.add(notification(stuck, { body, caller: 'bob', id: 'first' }));
+  queue.add(notification(stuck, { body, caller: 'bob', id: 'second' }));
+  for (let n = 0; n < 200; n++) queue.add(notification(stuck, { body, caller: 'eve', taskId: `t${n >> 4}` }));
+  await vi.advanceTimersByTimeAsync(0);
+  expect(givenUp.length).toBeGreaterThan(100);
+  expect(new Set(givenUp.map(({ caller }) => caller))).toEqual(new Set(['eve']));
+});
+
+it.each([
+  ['one origin', 8, () => 'https://hooks.example'],
+  ['many origins', 32, (n: number) => `https://${n}.example`],
+])('opens no more connections for one caller to %s than %i', async (_, most, origin) => {
+  const { queue } = setUp();
+  const attempt = vi.fn(stuck);
+  for (let n = 0; n < 100; n++) queue.add(notification(attempt, { taskId: `t${n}`, origin: origin(n) }));
+  await vi.advanceTimersByTimeAsync(0);
+  expect(attempt).toHaveBeenCalledTimes(most);
+});
+
+it('opens no more than 256 connections', async () => {
+  const { queue } = setUp();
+  const attempt = vi.fn(stuck);
+  for (let n = 0; n < 1_000; n++) queue.add(notification(attempt, { caller: `caller ${n}` }));
+  await vi.advanceTimersByTimeAsync(0);
+  expect(attempt).toHaveBeenCalledTimes(256);
+});
+
+it('serves one caller while the webhooks of another one are stuck', async () => {
+  const { queue } = setUp();
+  for (let n = 0; n < 1_000; n++)
+    queue.add(notification(stuck, { taskId: `t${n}`, origin: `https://${n}.x` }));
+  const attempt = vi.fn(() => Promise.resolve(delivered));
+  queue.add(notification(attempt, { caller: 'bob' }));
+  await vi.advanceTimersByTimeAsync(0);
+  expect(attempt).toHaveBeenCalledTimes(1);
+});
+
+it('gives the connection to the next one when one is done', async () => {
+  const { queue } = setUp();
+  const attempt = vi.fn(() => Promise.resolve(delivered));
+  for (let n = 0; n < 1_000; n++) queue.add(notification(attempt, { taskId: `t${n}` }));
+  await vi.advanceTimersByTimeAsync(0);
+  expect(attempt).toHaveBeenCalledTimes(1_000);
+});
+
+it('tries nothing for longer than ten minutes', async () => {
+  const { queue, givenUp } = setUp({ attempts: 1_000 });
+  queue.add(notification(() => Promise.resolve(failed)));
+  await vi.advanceTimersByTimeAsync(600_001);
+  expect(givenUp).toMatchObject([{ reason: 'failed' }]);
+});
+
+it('resolves flush() once nothing is left', async () => {
+  const { queue } = setUp();
+  const flushed = vi.fn();
+  await queue.flush();
+  queue.add(notification(vi.fn().mockResolvedValueOnce(failed).mockResolvedValueOnce(delivered)));
+  void queue.flush().then(flushed);
+  await vi.advanceTimersByTimeAsync(400);
+  expect(flushed).not.toHaveBeenCalled();
+  await vi.advanceTimersByTimeAsync(1_000);
+  expect(flushed).toHaveBeenCalled();
+});
