@@ -1,5 +1,7 @@
 import type * as library from '@biscuit-auth/biscuit-wasm';
 
+import { load } from './load.js';
+
 /** The classes of `@biscuit-auth/biscuit-wasm`. */
 export type BiscuitLibrary = Pick<
   typeof library,
@@ -25,14 +27,6 @@ let loading: Promise<BiscuitLibrary> | undefined;
  * before they are handed on. Loaded once a process.
  */
 export function loadBiscuit(): Promise<BiscuitLibrary> {
-  loading ??= load();
+  loading ??= load().then(({ library }) => library as BiscuitLibrary);
   return loading;
-}
-
-async function load(): Promise<BiscuitLibrary> {
-  // load.js, which has no types because it is JavaScript for the sake of the engine's thread.
-  const url = new URL('./load.js', import.meta.url).href;
-  // eslint-disable-next-line architecture/arrows -- A file of this folder.
-  const loader = (await import(url)) as { load(): Promise<{ library: BiscuitLibrary }> };
-  return (await loader.load()).library;
 }
