@@ -26,8 +26,11 @@ const architecture = {
     grpc: { mayImport: ['engine', 'card', 'http'] },
     fetch: { mayImport: ['engine', 'card', 'http'] },
     push: { mayImport: ['engine', 'tokens'] },
+    service: { mayImport: ['engine', 'card', 'schemes', 'tokens'] },
     conformance: { mayImport: ['engine', 'card'] },
-    index: { mayImport: ['engine', 'card', 'schemes', 'tokens', 'certificates', 'tls', 'http', 'push'] },
+    index: {
+      mayImport: ['engine', 'card', 'schemes', 'tokens', 'certificates', 'tls', 'http', 'push', 'service'],
+    },
   },
   client: { otherPackages: ['@a2a-auth/server/card'] },
   passport: { otherPackages: ['@a2a-auth/server', '@a2a-auth/server/express'] },
@@ -45,11 +48,6 @@ const reserved = [
   { only: ['grpc'], is: (name) => /^@grpc\//.test(name), title: '@grpc/*' },
   { only: ['grpc'], is: (name) => /^@a2a-js\/sdk\/.*\bgrpc\b/.test(name), title: 'the gRPC part of the SDK' },
   { only: ['tokens', 'card', 'push'], is: (name) => /^jose(\/|$)/.test(name), title: 'jose' },
-  {
-    only: ['certificates'],
-    is: (name) => /^(pkijs|@peculiar\/x509)(\/|$)/.test(name),
-    title: 'an X.509 library',
-  },
 ];
 
 const isBuiltin = (name) => name.startsWith('node:') || builtinModules.includes(name);

@@ -10,9 +10,11 @@ export interface DecisionMeasurements {
   readonly seenJwt: DecisionTimes;
   /** By the number of alternatives, of which the last matches. */
   readonly alternatives: DecisionTimes;
+  /** A call of the client, by what it sends. */
+  readonly client: DecisionTimes;
 }
 
-/** The decision without HTTP, each kind in a process of its own. */
+/** The decision, and the client's part, without HTTP; each kind in a process of its own. */
 export async function measureDecisions(effort: Effort): Promise<DecisionMeasurements> {
   const measure = async (kind: string): Promise<DecisionTimes> => {
     const child = new Child(`decisions/${kind}`, effort);
@@ -26,5 +28,6 @@ export async function measureDecisions(effort: Effort): Promise<DecisionMeasurem
     apiKey: await measure('api-key'),
     seenJwt: await measure('seen-jwt'),
     alternatives: await measure('alternatives'),
+    client: await measure('client'),
   };
 }

@@ -100,7 +100,9 @@ export async function measureHttp(effort: Effort): Promise<readonly HttpMeasurem
     const { port } = await provider.message<{ port: number }>();
     const all = doors(effort, issuers, `http://127.0.0.1:${String(port)}`, await tlsOf(pki));
     const measurements: HttpMeasurements[] = [];
-    for (const group of GROUPS.filter((g) => g.some((v) => (process.env.ONLY ?? "").split(";").includes(v)))) {
+    for (const group of GROUPS.filter((g) =>
+      g.some((v) => (process.env.ONLY ?? '').split(';').includes(v)),
+    )) {
       measurements.push(
         await measureGroup(
           effort,

@@ -75,6 +75,13 @@ ${absoluteLatencyTable(latency)}
 \`security.authenticate(request)\`, ${String(effort.decisions)} times a round.
 
 ${decisionTable(decisions)}
+
+## One call of the client, without a network
+
+\`authenticatingFetch\` around a fetch that answers at once, ${String(effort.decisions)} times a round. The client's part is the time with it less
+the time without; its token is one it holds already.
+
+${clientTable(decisions)}
 `;
 }
 
@@ -192,6 +199,24 @@ function decisionTable({ apiKey, seenJwt, alternatives }: DecisionMeasurements):
         ),
       ),
       compared('10 alternatives against 1', alternatives, '10', '1', atMost(2)),
+    ],
+  );
+}
+
+function clientTable({ client }: DecisionMeasurements): string {
+  const { 'without authentication': without = [], ...authenticated } = client;
+  return table(
+    ['Call', 'Value', 'Spread', 'Budget', 'Holds'],
+    [
+      row('without authentication', without, microseconds),
+      ...Object.entries(authenticated).map(([name, times]) =>
+        row(
+          `${name}: the client's part`,
+          times.map((time, round) => time - (without[round] ?? NaN)),
+          microseconds,
+          atMost(20),
+        ),
+      ),
     ],
   );
 }

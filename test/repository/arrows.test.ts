@@ -40,6 +40,7 @@ const files = {
   certificates: 'certificates/trust.ts',
   tls: 'tls/serve.ts',
   push: 'push/sender.ts',
+  service: 'service/config.ts',
   conformance: 'conformance/cases.ts',
   index: 'index.ts',
 } as const;
@@ -65,8 +66,9 @@ const permitted: Record<Part, Part[]> = {
   certificates: ['engine', 'certificates'],
   tls: ['engine', 'certificates', 'tls'],
   push: ['engine', 'tokens', 'push'],
+  service: ['engine', 'card', 'schemes', 'tokens', 'service'],
   conformance: ['engine', 'card', 'conformance'],
-  index: ['engine', 'card', 'schemes', 'tokens', 'certificates', 'tls', 'http', 'push', 'index'],
+  index: ['engine', 'card', 'schemes', 'tokens', 'certificates', 'tls', 'http', 'push', 'service', 'index'],
 };
 
 /** In which parts each npm package may be imported. */
@@ -79,8 +81,6 @@ const packages: Record<string, Part[]> = {
   '@a2a-js/sdk/server/grpc': ['grpc'],
   jose: ['tokens', 'card', 'push'],
   'jose/jwt/verify': ['tokens', 'card', 'push'],
-  pkijs: ['certificates'],
-  '@peculiar/x509': ['certificates'],
   'lru-cache': parts.filter((part) => part !== 'card'),
   '@a2a-js/sdk': parts,
   '@a2a-js/sdk/server': parts,

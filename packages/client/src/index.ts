@@ -29,6 +29,21 @@ export {
 } from './plan.js';
 export type { ClientPolicy } from './policy.js';
 export { verifyCard, type CardTrust } from './card/verify-card.js';
+export type { ServiceAlias } from './delegation/aliases.js';
+export type { DelegationOptions, DelegationTarget } from './delegation/delegated-tokens.js';
+export {
+  DelegationClient,
+  type DelegatedConnectOptions,
+  type DelegatedToken,
+  type DelegationClientOptions,
+  type ExchangeOptions,
+} from './delegation/delegation-client.js';
+export type { DelegationGrant } from './delegation/exchange.js';
+export {
+  ServiceDiscovery,
+  type DiscoveredService,
+  type ServiceDiscoveryOptions,
+} from './delegation/service-discovery.js';
 export {
   DeviceFlowClient,
   type DeviceFlowClientOptions,

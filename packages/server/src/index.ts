@@ -94,6 +94,12 @@ export {
   type OAuth2Flow,
   type OAuth2FromIssuerOptions,
 } from './schemes/oauth2-from-issuer.js';
+export {
+  agentServiceConfig,
+  type AgentServiceConfig,
+  type AgentServiceOptions,
+  type ServiceSkill,
+} from './service/agent-service-config.js';
 export { openIdConnect, type OpenIdConnectOptions } from './schemes/open-id-connect.js';
 export type { CircuitOptions } from './tokens/circuit.js';
 export type { DelegationOptions } from './tokens/delegation.js';

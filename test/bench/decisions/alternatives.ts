@@ -1,6 +1,6 @@
 import { AgentSecurity, apiKey } from '@a2a-auth/server';
 
-import { measureRounds } from './rounds.js';
+import { decisions, measureRounds } from './rounds.js';
 
 const KEY = 'bench-key-of-thirty-two-letters-0';
 
@@ -9,7 +9,7 @@ await measureRounds(() =>
     Array.from({ length: 10 }, (_, index) => {
       const count = index + 1;
       const last = `x-key-${String(count)}`;
-      return [String(count), { security: securityOf(count), header: last, values: [KEY] }];
+      return [String(count), decisions(securityOf(count), last, [KEY])];
     }),
   ),
 );

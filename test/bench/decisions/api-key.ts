@@ -1,7 +1,7 @@
 import { AgentSecurity, apiKey } from '@a2a-auth/server';
 
 import { API_KEY_HEADER } from '../settings.js';
-import { measureRounds } from './rounds.js';
+import { decisions, measureRounds } from './rounds.js';
 
 /** How many of the keys are used, at most: enough that none is still in the processor's cache by chance. */
 const KEYS_USED = 10_000;
@@ -18,7 +18,7 @@ await measureRounds(({ keyCounts }) =>
       const security = new AgentSecurity()
         .addSecurityScheme('key', apiKey({ in: 'header', name: API_KEY_HEADER, keys }))
         .addSecurityRequirement({ key: [] });
-      return [String(count), { security, header: API_KEY_HEADER, values: used }];
+      return [String(count), decisions(security, API_KEY_HEADER, used)];
     }),
   ),
 );

@@ -4,27 +4,23 @@ import type { DecisionTimes } from '../decision.js';
 import type { Effort } from '../settings.js';
 import { rotated } from '../statistics.js';
 
-export interface DecisionVariant {
-  readonly security: AgentSecurity<string>;
-  /** The header with the credential, of several callers in turn. */
-  readonly header: string;
-  readonly values: readonly string[];
-}
+/** What is measured, done for the first time, the second, and so on. */
+export type Work = (index: number) => Promise<void>;
 
 const none: readonly string[] = [];
 
-/** Measures decisions as asked for by the parent process, sends it the times, and ends. */
+/** Measures work as asked for by the parent process, sends it the times, and ends. */
 export async function measureRounds(
-  prepare: (effort: Effort) => Record<string, DecisionVariant>,
+  prepare: (effort: Effort) => Record<string, Work> | Promise<Record<string, Work>>,
 ): Promise<void> {
   const effort = JSON.parse(process.argv[2] ?? '') as Effort;
-  const variants = Object.entries(prepare(effort));
+  const variants = Object.entries(await prepare(effort));
   const times: Record<string, number[]> = Object.fromEntries(variants.map(([name]) => [name, []]));
   // The first two rounds are for warming up.
   for (let round = -2; round < effort.rounds; round++) {
-    for (const [name, variant] of rotated(variants, round + 2)) {
+    for (const [name, work] of rotated(variants, round + 2)) {
       globalThis.gc?.();
-      const microseconds = await decideRepeatedly(variant, effort.decisions);
+      const microseconds = await timeOf(work, effort.decisions);
       if (round >= 0) times[name]?.push(microseconds);
     }
   }
@@ -32,16 +28,19 @@ export async function measureRounds(
   process.send?.(times satisfies DecisionTimes);
 }
 
-async function decideRepeatedly(
-  { security, header, values }: DecisionVariant,
-  count: number,
-): Promise<number> {
+/** Microseconds for one of so many. */
+async function timeOf(work: Work, count: number): Promise<number> {
   const startedAt = performance.now();
-  for (let index = 0; index < count; index++) {
+  for (let index = 0; index < count; index++) await work(index);
+  return ((performance.now() - startedAt) / count) * 1000;
+}
+
+/** @param values of the header with the credential, of several callers in turn */
+export function decisions(security: AgentSecurity<string>, header: string, values: readonly string[]): Work {
+  return async (index) => {
     const decision = await security.authenticate(requestWith(header, values[index % values.length] ?? ''));
     if (!decision.granted) throw new Error(`Denied: ${decision.reason}`);
-  }
-  return ((performance.now() - startedAt) / count) * 1000;
+  };
 }
 
 function requestWith(header: string, value: string): AuthRequest {

@@ -100,11 +100,8 @@ export function cardCache(most: number): CardCache {
     signal?.throwIfAborted();
     const entry = entries.get(place.key);
     const now = Date.now();
-    const ask = (waiting: AbortSignal | undefined) =>
-      share(place.key, waiting, (stop) => load(place, stop));
-    if (entry === undefined || now >= entry.staleUntil) {
-      return entry !== undefined && now < entry.freshUntil ? entry.card : ask(signal);
-    }
+    const ask = (waiting: AbortSignal | undefined) => share(place.key, waiting, (stop) => load(place, stop));
+    if (entry === undefined || now >= entry.staleUntil) return ask(signal);
     if (now >= entry.freshUntil && now >= entry.nextTry) {
       entry.nextTry = now + PAUSE;
       // Whoever needs the answer asks again, once the stale card must not be used any more.

@@ -40,7 +40,11 @@ export async function exchangeToken(
   exchange: Exchange,
   server: string,
 ): Promise<Tokens> {
-  const response = await genericGrantRequest(configuration, grantTypes[exchange.grant], parametersOf(exchange));
+  const response = await genericGrantRequest(
+    configuration,
+    grantTypes[exchange.grant],
+    parametersOf(exchange),
+  );
   const problem = problemOf(response, exchange);
   if (problem !== undefined) throw new ClientError('TOKEN_REFUSED', `${server} ${problem}`);
   const tokens = tokensFrom(response, server, false);
@@ -78,7 +82,9 @@ function parametersOf(exchange: Exchange): Record<string, string> {
           requested_token_type: ACCESS_TOKEN,
         }),
   };
-  return Object.fromEntries(Object.entries(given).filter((entry): entry is [string, string] => entry[1] !== undefined));
+  return Object.fromEntries(
+    Object.entries(given).filter((entry): entry is [string, string] => entry[1] !== undefined),
+  );
 }
 
 /** Why an answer is not what was asked for; undefined when it is. */

@@ -89,14 +89,10 @@ export function agentSignatures(
       const covers = (body: Uint8Array) => createHash('sha256').update(body).digest('hex') === expected;
       return { issuer: iss, id: jti, taskId, covers };
     } catch (error) {
-      if (!(error instanceof errors.JOSEError) || isAboutKeys(error)) throw new KeysUnavailable();
+      if (!(error instanceof errors.JOSEError)) throw new KeysUnavailable();
       return undefined;
     }
   };
-}
-
-function isAboutKeys(error: unknown): boolean {
-  return error instanceof errors.JWKSInvalid || error instanceof errors.JWKSTimeout;
 }
 
 function isText(value: unknown): value is string {
@@ -124,22 +120,17 @@ function keysOf(agent: TrustedAgent): JWTVerifyGetKey {
     cooldownDuration: COOLDOWN,
     [customFetch]: async (url, { headers, signal }) => {
       if (Date.now() - failedAt < COOLDOWN) throw new KeysUnavailable();
-      try {
-        const response = await send(url, { headers, signal });
-        if (response.status !== 200) throw new KeysUnavailable();
-        return response;
-      } catch (error) {
-        failedAt = Date.now();
-        throw error;
-      }
+      return send(url, { headers, signal });
     },
   });
   return async (header, token) => {
     try {
       return await getKey(header, token);
     } catch (error) {
-      // Perhaps it is published already. Who is told to come again can be let in then.
-      throw error instanceof errors.JWKSNoMatchingKey ? new KeysUnavailable() : error;
+      if (!(error instanceof errors.JWKSNoMatchingKey || error instanceof KeysUnavailable))
+        failedAt = Date.now();
+      // A key that is not there may be published already. Who is told to come again can be let in then.
+      throw new KeysUnavailable();
     }
   };
 }

@@ -47,7 +47,8 @@ export async function authenticate(
   { registrations, apiKeyHeader }: { registrations: PushRegistrations; apiKeyHeader: string },
 ): Promise<{ readonly id: string; readonly registration: PushRegistration } | undefined> {
   for (const [place, value] of presented(headers, apiKeyHeader)) {
-    const [, id, secret] = (value.length <= MAX_LENGTH && /^([\w-]+)[.:]([\w-]+)$/.exec(value)) || [];
+    if (value.length > MAX_LENGTH) continue;
+    const [, id, secret] = /^([\w-]+)[.:]([\w-]+)$/.exec(value) ?? [];
     if (id === undefined || secret === undefined) continue;
     const registration = await registrations.find(id);
     if (registration?.place !== place || !(registration.expiresAt > Date.now())) continue;

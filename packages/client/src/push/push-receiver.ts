@@ -68,9 +68,9 @@ export interface PushWebhook {
    *
    * @returns whether it is tied to this task now; false when a notification of another one came first
    */
-  bind(taskId: string): Promise<boolean>;
+  readonly bind: (taskId: string) => Promise<boolean>;
   /** Takes no more notifications. */
-  remove(): Promise<void>;
+  readonly remove: () => Promise<void>;
 }
 
 export interface PushNotificationReceiver {
@@ -79,7 +79,7 @@ export interface PushNotificationReceiver {
   /** For Express and `node:http`. It has to come before anything that reads the body. */
   readonly middleware: NodeMiddleware;
   /** @throws {ClientError} `INVALID_OPTION` */
-  register(options?: RegisterOptions): Promise<PushWebhook>;
+  readonly register: (options?: RegisterOptions) => Promise<PushWebhook>;
 }
 
 /** Longer than an agent of this project tries to deliver one. */

@@ -18,7 +18,7 @@ export interface QueuedNotification {
 
 export type GivenUp = (
   notification: QueuedNotification,
-  reason: 'failed' | 'dropped',
+  reason: 'refused' | 'failed' | 'dropped',
   detail: string,
 ) => void;
 

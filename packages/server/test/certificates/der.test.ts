@@ -62,7 +62,7 @@ describe('an element', () => {
   });
 
   it('that nests deeply costs no more than its first level', () => {
-    let nested = Buffer.alloc(0);
+    let nested: Buffer = Buffer.alloc(0);
     for (let depth = 0; depth < 1_000; depth++) nested = sequence(nested);
     expect(childrenOf(readElement(nested))).toHaveLength(1);
   });
