@@ -93,7 +93,8 @@ export async function agentServiceConfig<
   const security = new AgentSecurity<Flow>({ resource });
   const registry: AgentSecurity<string> = security;
   for (const flow of flows) {
-    registry.addSecurityScheme(flow, schemes[flow]).addSecurityRequirement({ [flow]: Object.keys(scopes) });
+    registry.addSecurityScheme(flow, schemes[flow]);
+    registry.addSecurityRequirement({ [flow]: Object.keys(scopes) });
   }
   return {
     card: cardOf(options, origin),
