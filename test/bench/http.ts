@@ -38,9 +38,10 @@ export type HttpVariant =
   | `bare jose, JWKS, ${Algorithm}`
   | 'HTTPS without auth'
   | 'mutual TLS'
-  | 'gRPC without auth'
   | 'gRPC, API key'
+  | 'gRPC, API key ignored'
   | 'gRPC, JWT seen before'
+  | 'gRPC, JWT ignored'
   | '1,000 clients with a JWT each'
   | 'opaque token seen before';
 
@@ -80,7 +81,8 @@ const GROUPS: readonly (readonly HttpVariant[])[] = [
   ]),
   ['no auth', '1,000 clients with a JWT each', 'opaque token seen before'],
   ['HTTPS without auth', 'mutual TLS'],
-  ['gRPC without auth', 'gRPC, API key', 'gRPC, JWT seen before'],
+  ['gRPC, API key ignored', 'gRPC, API key'],
+  ['gRPC, JWT ignored', 'gRPC, JWT seen before'],
 ];
 
 /**
@@ -236,7 +238,13 @@ function doors(
       headers: () => ({}),
       by: { tls: client },
     },
-    { variant: 'gRPC without auth', file: 'grpc', headers: () => ({}), by: 'gRPC' },
+    {
+      variant: 'gRPC, API key ignored',
+      file: 'grpc',
+      headers: () => ({ [API_KEY_HEADER]: given.apiKey }),
+      by: 'gRPC',
+    },
+    { variant: 'gRPC, JWT ignored', file: 'grpc', headers: bearers(seen), by: 'gRPC' },
     {
       variant: 'gRPC, API key',
       file: 'a2a-auth-grpc',

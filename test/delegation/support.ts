@@ -1,7 +1,13 @@
 import type { IncomingHttpHeaders } from 'node:http';
 
-import { AgentSecurity, oauth2FromIssuer, type DelegationOptions, type Principal } from '@a2a-auth/server';
-import { principalOf } from '@a2a-auth/server';
+import {
+  AgentSecurity,
+  oauth2FromIssuer,
+  principalOf,
+  type DecisionListener,
+  type DelegationOptions,
+  type Principal,
+} from '@a2a-auth/server';
 import { agentRouter } from '@a2a-auth/server/express';
 import { Role, type AgentCard } from '@a2a-js/sdk';
 import type { Client } from '@a2a-js/sdk/client';
@@ -63,11 +69,14 @@ export async function startService(server: AuthorizationServer, options: Service
   const { url, serve } = await listen();
   const resource = `${url}/a2a`;
   server.addResource(resource);
-  const security =
-    (await options.security?.(resource)) ??
-    (await tokenSecurity(server, resource, { maxDelegationDepth, allowedActors }));
   const received: Received[] = [];
   const principals: Principal[] = [];
+  const refusals: string[] = [];
+  const security =
+    (await options.security?.(resource)) ??
+    (await tokenSecurity(server, resource, { maxDelegationDepth, allowedActors }, (event) => {
+      refusals.push(...event.schemes.flatMap(({ detail }) => detail ?? []));
+    }));
   const card = agentCard(url, changes);
   const requestHandler = new DefaultRequestHandler(card, new InMemoryTaskStore(), {
     async execute(context, bus) {
@@ -88,13 +97,22 @@ export async function startService(server: AuthorizationServer, options: Service
   });
   app.use(agentRouter({ security, requestHandler }));
   serve(app);
-  return { url, resource, received, principals, jsonRpcUrl: `${resource}/jsonrpc` };
+  return {
+    url,
+    resource,
+    received,
+    principals,
+    /** What the operator is told of refusals. */
+    refusals,
+    jsonRpcUrl: `${resource}/jsonrpc`,
+  };
 }
 
 async function tokenSecurity(
   server: AuthorizationServer,
   audience: string,
   delegation: DelegationOptions,
+  onDecision: DecisionListener,
 ): Promise<AgentSecurity<string>> {
   const { clientCredentials } = await oauth2FromIssuer({
     issuer: server.issuer,
@@ -103,7 +121,7 @@ async function tokenSecurity(
     audience,
     ...delegation,
   });
-  return new AgentSecurity<string>({ resource: audience })
+  return new AgentSecurity<string>({ resource: audience, onDecision })
     .addSecurityScheme('user', clientCredentials)
     .addSecurityRequirement({ user: ['ask'] });
 }

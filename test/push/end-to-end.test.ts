@@ -21,7 +21,7 @@ import { afterEach, describe, expect, it, vi } from 'vitest';
 
 import { agentCard, createAgent, textMessage } from '../support/agent.js';
 import { combinations, connect, type Combination } from '../support/client.js';
-import { createSecurity, goodKey } from '../support/credentials.js';
+import { createSecurity, granted } from '../support/credentials.js';
 import { muteConsole } from '../support/quiet.js';
 import { closeServersAfterTests, listen } from '../support/server.js';
 
@@ -94,8 +94,7 @@ function send(
   return client.sendMessage({ tenant: '', message: textMessage(text), configuration, metadata: undefined });
 }
 
-const connectAs = (url: string, combination: Combination) =>
-  connect(url, combination, { 'x-api-key': goodKey });
+const connectAs = (url: string, combination: Combination) => connect(url, combination, granted.partner);
 
 /** The states that were told, in order. */
 function statesOf(notifications: readonly PushNotification[]): (TaskState | undefined)[] {
