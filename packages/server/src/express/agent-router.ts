@@ -40,7 +40,7 @@ export interface AgentRouterOptions {
  *
  * @throws {ConfigurationError} when the security is configured wrongly
  */
-export function agentRouter(options: AgentRouterOptions): Router {
+export function agentRouter(options: AgentRouterOptions): RequestHandler {
   const {
     security,
     jsonRpcPath = '/a2a/jsonrpc',
@@ -66,8 +66,8 @@ export function agentRouter(options: AgentRouterOptions): Router {
   const gateOptions = { security, requestHandler, ...(bodyLimit === undefined ? {} : { bodyLimit }) };
 
   const router = Router();
-  // First, because it is what most calls are for, and a router asks one route after the other.
-  router.use(jsonRpcPath, jsonRpcRoute(gateOptions));
+  const jsonRpc = jsonRpcRoute(gateOptions);
+  router.use(jsonRpcPath, jsonRpc.mounted);
   router.use(
     httpJsonPath,
     behind(authenticate({ ...gateOptions, binding: 'HTTP+JSON' }), restHandler(sdkOptions)),
@@ -78,7 +78,11 @@ export function agentRouter(options: AgentRouterOptions): Router {
     agentCardRoute({ security, requestHandler, ...(cardMaxAge === undefined ? {} : { maxAge: cardMaxAge }) }),
   );
   router.use(protectedResourceRoute(security));
-  return router;
+  // What most calls are for, and to look for it in a router takes longer than to authenticate the caller.
+  return (req, res, next) => {
+    if (req.url === jsonRpcPath) jsonRpc.atPath(req, res, next);
+    else router(req, res, next);
+  };
 }
 
 /** One step for the router instead of two, each of which would match the path anew. */

@@ -1,4 +1,4 @@
-import type { RequestHandler } from 'express';
+import type { NextFunction, Request, RequestHandler, Response } from 'express';
 
 import { CallerUser } from '../caller.js';
 import { Granted } from '../decision.js';
@@ -8,37 +8,42 @@ import { createGate, type GateOptions } from './gate.js';
 import { send, sendStream } from './send.js';
 
 /**
- * JSON-RPC behind its gate in one step, to be mounted at the path of its interface. What the SDK's `jsonRpcHandler`
- * spends on an Express router of its own, a second body parser and an ETag for each answer is more than authentication
- * costs.
+ * JSON-RPC behind its gate in one step. What the SDK's `jsonRpcHandler` spends on an Express router of its own, a second
+ * body parser and an ETag for each answer is more than authentication costs.
+ *
+ * @returns two handlers: one for requests of the very path of the interface, and one to be mounted at that path
  */
-export function jsonRpcRoute(options: Omit<GateOptions, 'binding'>): RequestHandler {
+export function jsonRpcRoute(options: Omit<GateOptions, 'binding'>): {
+  readonly atPath: RequestHandler;
+  readonly mounted: RequestHandler;
+} {
   const pass = createGate({ ...options, binding: 'JSONRPC' });
   const endpoint = jsonRpcEndpoint(options.requestHandler, contextBuilder(options.security));
 
-  return (req, res, next) => {
-    async function serve(): Promise<void> {
-      const outcome = await pass(req, res);
-      if (!(outcome instanceof Granted)) {
-        send(res, outcome);
-        return;
-      }
-      const { url, method, headers, body } = req as Pick<typeof req, 'url' | 'method' | 'headers'> & {
-        body: unknown;
-      };
-      // An absolute target (RFC 9112 §3.2.2) is left to Express to take apart.
-      if (!/^\/?(?:$|\?)/.test(url) && req.path !== '/') {
-        next();
-        return;
-      }
-      if (method !== 'POST') {
-        send(res, wrongJsonRpcMethod(headers['a2a-version'] as string | undefined));
-        return;
-      }
-      const answer = await endpoint({ body, headers, user: new CallerUser(outcome) });
-      if ('end' in answer) await sendStream(res, answer);
-      else send(res, answer);
+  async function answer(granted: Granted, req: Request, res: Response): Promise<void> {
+    const { method, headers, body } = req as Pick<Request, 'method' | 'headers'> & { body: unknown };
+    if (method !== 'POST') {
+      send(res, wrongJsonRpcMethod(headers['a2a-version'] as string | undefined));
+      return;
     }
-    serve().catch(next);
+    const answered = await endpoint({ body, headers, user: new CallerUser(granted) });
+    if ('end' in answered) await sendStream(res, answered);
+    else send(res, answered);
+  }
+
+  async function serve(req: Request, res: Response, isBelow: boolean, next: NextFunction): Promise<void> {
+    const outcome = await pass(req, res);
+    if (!(outcome instanceof Granted)) send(res, outcome);
+    else if (isBelow) next();
+    else await answer(outcome, req, res);
+  }
+
+  return {
+    atPath: (req, res, next) => {
+      serve(req, res, false, next).catch(next);
+    },
+    mounted: (req, res, next) => {
+      serve(req, res, req.path !== '/', next).catch(next);
+    },
   };
 }
