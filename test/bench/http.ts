@@ -45,7 +45,7 @@ export type HttpVariant =
   | '1,000 clients with a JWT each'
   | 'opaque token seen before';
 
-export interface HttpMeasurement {
+interface HttpMeasurement {
   /** Round by round. */
   readonly requestsPerSecond: number[];
   /** Processor time of the server for one request in microseconds, round by round. */

@@ -33,7 +33,7 @@ import { combinations } from '../support/client.js';
 import { pki, type Presented } from './subjects.js';
 
 /** How an answer went over the wire, apart from what the official client made of it. */
-export interface OnTheWire {
+interface OnTheWire {
   /** The status by the name of `google.rpc.Code`; OK for whatever HTTP answers with 200. */
   readonly status: string;
   readonly challenges: string;

@@ -12,7 +12,7 @@ export const policies = {
 export type PolicyName = keyof typeof policies;
 
 /** What must come of it: the schemes that vouched, or why nobody is let in. */
-export type Expected = { readonly by: readonly string[] } | { readonly reason: DenialReason };
+type Expected = { readonly by: readonly string[] } | { readonly reason: DenialReason };
 
 export interface Case {
   readonly policy: PolicyName;

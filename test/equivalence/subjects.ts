@@ -28,7 +28,7 @@ export interface Presented {
   readonly certificate?: Certificate;
 }
 
-export interface Certificate {
+interface Certificate {
   readonly cert: string;
   readonly key: string;
 }

@@ -78,7 +78,7 @@ export type SchemeOutcome =
     };
 
 /** A scheme's answer to whether a credential allows a call. */
-export type Permits = NonNullable<(Verification & { readonly verified: true })['permits']>;
+type Permits = NonNullable<(Verification & { readonly verified: true })['permits']>;
 
 /**
  * Knows which `AgentSecurity` made a decision, and whether it is final. In the decision itself, because a WeakSet with an
