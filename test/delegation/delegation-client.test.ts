@@ -1,21 +1,35 @@
+import { once } from 'node:events';
+import { rm, writeFile } from 'node:fs/promises';
+import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
+
 import {
   apiKey,
   bearer,
   clientCredentials,
   connect,
   DelegationClient,
+  ServiceDiscovery,
   type DelegationClientOptions,
 } from '@a2a-auth/client';
 import {
   AgentSecurity,
   apiKey as apiKeyScheme,
   callerCredential,
+  certificateTrust,
   createApiKey,
+  createDevelopmentPki,
   httpBearer,
+  mutualTls,
+  oauth2FromIssuer,
+  principalsOf,
+  serveMutualTls,
 } from '@a2a-auth/server';
 import { decodeJwt } from 'jose';
-import { beforeAll, describe, expect, it } from 'vitest';
+import express from 'express';
+import { beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 
+import { agentCard } from '../support/agent.js';
 import { failure } from '../client-oauth/support.js';
 import {
   SECRET,
@@ -26,7 +40,7 @@ import {
 import { serviceToken } from '../support/oauth/clients.js';
 import { passTime, stopClock } from '../support/oauth/clock.js';
 import { closeServersAfterTests } from '../support/oauth/servers.js';
-import { ask, exchangingClient, personToken, startService, type Service } from './support.js';
+import { ask, exchangingClient, personToken, serve, startService, type Service } from './support.js';
 
 closeServersAfterTests();
 stopClock();
@@ -164,6 +178,16 @@ describe('exchanged tokens', () => {
     await delegation.exchange({ subjectToken: ada, audience: other, scopes: ['admin', 'ask'] });
     expect(tokens.size).toBe(asked.length);
     expect(server.calls('/token')).toBe(before + asked.length);
+  });
+
+  it('have no more scopes than this call asked for, whatever an earlier one did', async () => {
+    const delegation = client();
+    const subjectToken = await tokenOf('ada', 'ask admin');
+    const scopeOf = async (scopes: readonly string[]) =>
+      decodeJwt((await delegation.exchange({ subjectToken, audience: other, scopes })).accessToken).scope;
+    for (const scopes of [['admin', 'ask'], ['ask'], ['admin'], ['admin', 'ask'], ['ask']]) {
+      expect(await scopeOf(scopes)).toBe(scopes.join(' '));
+    }
   });
 
   it('are never crossed, in a thousand concurrent calls of two callers', async () => {
@@ -350,6 +374,64 @@ describe('connect', () => {
     const options = { subjectToken, resource: agent.resource, policy: { scopes: ['other'] } };
     expect(await failure(client().connect(agent.url, options))).toMatchObject({ code: 'NO_ALTERNATIVE' });
   });
+});
+
+it('an alias is called with the client certificate and the token of the caller', async () => {
+  const pki = await createDevelopmentPki({ clients: ['agent-a'], alias: 'billing' });
+  onTestFinished(() => rm(pki.folder, { recursive: true }));
+  const trust = certificateTrust({ folder: pki.knownClients });
+  const app = express();
+  const { server: running } = await serveMutualTls(app, { ...pki.server, trust, port: 0 });
+  onTestFinished(async () => {
+    running.closeAllConnections();
+    await once(running.close(), 'close');
+  });
+  const url = `https://localhost:${String((running.address() as AddressInfo).port)}`;
+  const resource = `${url}/a2a`;
+  server.addResource(resource);
+  const { clientCredentials: user } = await oauth2FromIssuer({
+    issuer: server.issuer,
+    flows: ['clientCredentials'],
+    scopes: { ask: 'Ask.' },
+    audience: resource,
+  });
+  const security = new AgentSecurity<string>({ resource })
+    .addSecurityScheme('user', user)
+    .addSecurityScheme('agent', mutualTls({ trust }))
+    .addSecurityRequirement({ user: ['ask'], agent: [] });
+  app.use(
+    serve({ card: agentCard(url), security }, async (context) =>
+      [...principalsOf(context).values()].map(({ subject }) => subject).join(' and '),
+    ),
+  );
+  await writeFile(join(pki.knownServers, 'billing.json'), JSON.stringify({ url }));
+  const { certificate = '', key = '' } = pki.clients['agent-a'] ?? {};
+  const discovery = new ServiceDiscovery({ aliasFolder: pki.knownServers, tls: { certificate, key } });
+  const next = await client({ discovery }).connect('billing', {
+    subjectToken: await tokenOf('ada'),
+    resource,
+  });
+  expect(await ask(next)).toMatch(/^ada and .*agent-a/);
+});
+
+it('the client certificate is for aliases with an authority, whatever a card asks for', async () => {
+  const greedy = await startService(server, {
+    security: () =>
+      new AgentSecurity<string>()
+        .addSecurityScheme('user', httpBearer({ validator: () => ({ principal: 'ada' }) }))
+        .addSecurityScheme(
+          'agent',
+          mutualTls({ trust: { verify: () => Promise.reject(new Error()) } as never }),
+        )
+        .addSecurityRequirement({ user: [], agent: [] }),
+  });
+  const tls = { certificate: 'certificate.pem', key: 'key.pem' };
+  const discovery = new ServiceDiscovery({ aliases: { greedy: { url: greedy.url } }, tls });
+  const options = { subjectToken: await tokenOf('ada'), resource: greedy.resource };
+  for (const name of ['greedy', greedy.url]) {
+    const error = await failure(client({ discovery }).connect(name, options));
+    expect(error).toMatchObject({ code: 'NO_ALTERNATIVE' });
+  }
 });
 
 it('source() is one credential among others', async () => {

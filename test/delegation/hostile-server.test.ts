@@ -1,3 +1,5 @@
+import { inspect } from 'node:util';
+
 import { DelegationClient, type DelegationClientOptions } from '@a2a-auth/client';
 import { SignJWT } from 'jose';
 import { describe, expect, it } from 'vitest';
@@ -93,6 +95,16 @@ it('the expected audience has to be there, whatever else is', async () => {
   expect(await failure(answering)).toMatchObject({ code: 'TOKEN_REFUSED' });
 });
 
+it('a token that was taken for one audience is not given where another is expected', async () => {
+  const token = await jwt({ aud: audience });
+  const server = await scriptedServer({ '/token': exchanged({ access_token: token }) });
+  const delegation = client(server.url);
+  await delegation.exchange({ subjectToken, audience });
+  const expectedAudience = 'https://elsewhere.example';
+  const other = delegation.exchange({ subjectToken, audience, expectedAudience });
+  expect(await failure(other)).toMatchObject({ code: 'TOKEN_REFUSED' });
+});
+
 describe('the token of the caller', () => {
   it('is in the body of the exchange alone', async () => {
     const server = await scriptedServer({ '/token': exchanged() });
@@ -151,6 +163,15 @@ describe('the token of the caller', () => {
     const server = await scriptedServer({}, { token_endpoint: 'http://login.example/token' });
     const error = await failure(client(server.url).exchange({ subjectToken, audience }));
     expect(error).toMatchObject({ code: 'ADDRESS_REFUSED' });
+  });
+
+  it('is in nothing that would be shown', async () => {
+    const server = await scriptedServer({ '/token': exchanged() });
+    const delegation = client(server.url);
+    const source = delegation.source({ subjectToken, audience });
+    await delegation.exchange({ subjectToken, audience });
+    const shown = inspect([delegation, source], { depth: 20, showHidden: true });
+    for (const hidden of [subjectToken, secret, 'exchanged-token']) expect(shown).not.toContain(hidden);
   });
 
   it('is not in an error that echoes it', async () => {

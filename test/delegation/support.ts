@@ -17,7 +17,7 @@ import {
   InMemoryTaskStore,
   type RequestContext,
 } from '@a2a-js/sdk/server';
-import express from 'express';
+import express, { type Express } from 'express';
 
 import { agentCard, textMessage, textOf } from '../support/agent.js';
 import { request } from '../support/client.js';
@@ -66,7 +66,8 @@ export type Service = Awaited<ReturnType<typeof startService>>;
 /** An agent that takes tokens of the authorization server, writes down who called, and may call others. */
 export async function startService(server: AuthorizationServer, options: ServiceOptions = {}) {
   const { work, maxDelegationDepth, allowedActors, card: changes } = options;
-  const { url, serve } = await listen();
+  const listening = await listen();
+  const { url } = listening;
   const resource = `${url}/a2a`;
   server.addResource(resource);
   const received: Received[] = [];
@@ -78,25 +79,19 @@ export async function startService(server: AuthorizationServer, options: Service
       refusals.push(...event.schemes.flatMap(({ detail }) => detail ?? []));
     }));
   const card = agentCard(url, changes);
-  const requestHandler = new DefaultRequestHandler(card, new InMemoryTaskStore(), {
-    async execute(context, bus) {
-      const principal = principalOf(context);
-      principals.push(principal);
-      const answer = (await work?.(context)) ?? principal.subject;
-      bus.publish(
-        AgentEvent.message(textMessage(answer, { role: Role.ROLE_AGENT, contextId: context.contextId })),
-      );
-      bus.finished();
-    },
-    cancelTask: () => Promise.resolve(),
-  });
   const app = express();
   app.use((req, _res, next) => {
     received.push({ method: req.method, path: req.originalUrl, headers: req.headers });
     next();
   });
-  app.use(agentRouter({ security, requestHandler }));
-  serve(app);
+  app.use(
+    serve({ card, security }, async (context) => {
+      const principal = principalOf(context);
+      principals.push(principal);
+      return (await work?.(context)) ?? principal.subject;
+    }),
+  );
+  listening.serve(app);
   return {
     url,
     resource,
@@ -106,6 +101,23 @@ export async function startService(server: AuthorizationServer, options: Service
     refusals,
     jsonRpcUrl: `${resource}/jsonrpc`,
   };
+}
+
+/** An agent that answers what the function says. */
+export function serve(
+  { card, security }: { readonly card: AgentCard; readonly security: AgentSecurity<string> },
+  work: (context: RequestContext) => Promise<string>,
+): Express {
+  const requestHandler = new DefaultRequestHandler(card, new InMemoryTaskStore(), {
+    async execute(context, bus) {
+      const { contextId } = context;
+      const answer = textMessage(await work(context), { role: Role.ROLE_AGENT, contextId });
+      bus.publish(AgentEvent.message(answer));
+      bus.finished();
+    },
+    cancelTask: () => Promise.resolve(),
+  });
+  return express().use(agentRouter({ security, requestHandler }));
 }
 
 async function tokenSecurity(

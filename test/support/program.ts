@@ -58,8 +58,10 @@ export async function freePorts(): Promise<number> {
       servers.map(async (server, index) => {
         if (index === 0) return true;
         if (port + index > 65_535) return false;
-        const listening = once(server.listen(port + index), 'listening').then(() => true);
-        return Promise.race([listening, once(server, 'error').then(() => false)]);
+        return once(server.listen(port + index), 'listening').then(
+          () => true,
+          () => false,
+        );
       }),
     );
     await Promise.all(

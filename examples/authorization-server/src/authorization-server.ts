@@ -4,7 +4,11 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 
 import { exportJWK, generateKeyPair, type JWK } from 'jose';
-import { Provider, type Configuration } from 'oidc-provider';
+import { errors, Provider, type Configuration, type ResourceServer } from 'oidc-provider';
+
+import { actorOf, addTokenExchange } from './token-exchange.js';
+
+export { TOKEN_EXCHANGE } from './token-exchange.js';
 
 /** An OAuth client of the authorization server. */
 export interface Client {
@@ -13,6 +17,10 @@ export interface Client {
   readonly grant_types: readonly string[];
   /** The scopes it may ask for, in one string. */
   readonly scope: string;
+  /** For programs that log people in with a browser: where it leads back to. */
+  readonly redirect_uris?: readonly string[];
+  /** The agent that this client is, where it exchanges tokens: it may exchange those for this agent. */
+  readonly resource?: string;
 }
 
 export interface AuthorizationServerOptions {
@@ -21,6 +29,8 @@ export interface AuthorizationServerOptions {
   /** The agent that tokens are for (RFC 8707), and the scopes it knows. */
   readonly resource: string;
   readonly scopes: readonly string[];
+  /** Further agents that tokens may be for, with the same scopes. */
+  readonly otherResources?: readonly string[];
   readonly clients: readonly Client[];
   /** Seconds. */
   readonly accessTokenTtl: number;
@@ -31,6 +41,7 @@ export interface AuthorizationServer {
   readonly server: Server;
 }
 
+export const AUTHORIZATION_CODE = 'authorization_code';
 export const CLIENT_CREDENTIALS = 'client_credentials';
 export const DEVICE_CODE = 'urn:ietf:params:oauth:grant-type:device_code';
 
@@ -45,7 +56,13 @@ export async function startAuthorizationServer(
   server.listen(options.port);
   await once(server, 'listening');
   const issuer = `http://localhost:${String((server.address() as AddressInfo).port)}`;
-  const provider = new Provider(issuer, configuration(options, await signingKey()));
+  const key = await signingKey();
+  const provider = new Provider(issuer, configuration(options, key));
+  addTokenExchange(provider, {
+    signingKey: key,
+    agentOf: new Map(options.clients.map((client) => [client.client_id, client.resource])),
+    resourceServer: (resource) => resourceServer(options, resource),
+  });
   const handle = provider.callback();
   server.on('request', (request, response) => void handle(request, response));
   return { issuer, server };
@@ -57,11 +74,15 @@ function configuration(options: AuthorizationServerOptions, key: JWK): Configura
     jwks: { keys: [key] },
     cookies: { keys: [randomBytes(32).toString('base64url')] },
     scopes: ['openid', 'offline_access', ...scopes],
-    clients: clients.map((client) => ({
-      ...client,
-      grant_types: [...client.grant_types],
-      redirect_uris: [],
+    clients: clients.map(({ client_id, client_secret, grant_types, scope, redirect_uris = [] }) => ({
+      client_id,
+      client_secret,
+      scope,
+      grant_types: [...grant_types],
+      redirect_uris: [...redirect_uris],
       response_types: [],
+      // A program listens for the redirect on a free port of the loopback (RFC 8252 §7.3).
+      ...(redirect_uris.length === 0 ? {} : { application_type: 'native', response_types: ['code'] }),
       token_endpoint_auth_method: 'client_secret_basic',
       id_token_signed_response_alg: 'ES256',
     })),
@@ -73,20 +94,30 @@ function configuration(options: AuthorizationServerOptions, key: JWK): Configura
         enabled: true,
         defaultResource: () => resource,
         useGrantedResource: () => true,
-        getResourceServerInfo: () => ({
-          scope: scopes.join(' '),
-          audience: resource,
-          accessTokenFormat: 'jwt',
-          accessTokenTTL: accessTokenTtl,
-          jwt: { sign: { alg: 'ES256' } },
-        }),
+        getResourceServerInfo: (_context, asked) => resourceServer(options, asked),
       },
     },
+    extraTokenClaims: (context) => actorOf(context),
     findAccount: (_context, accountId) => ({
       accountId,
       claims: () => ({ sub: accountId }),
     }),
     ttl: { Grant: accessTokenTtl, Session: accessTokenTtl, Interaction: 3600, DeviceCode: 600 },
+  };
+}
+
+/** What tokens for an agent are like. */
+function resourceServer(
+  { resource, otherResources = [], scopes, accessTokenTtl }: AuthorizationServerOptions,
+  asked: string,
+): ResourceServer {
+  if (asked !== resource && !otherResources.includes(asked)) throw new errors.InvalidTarget();
+  return {
+    scope: scopes.join(' '),
+    audience: asked,
+    accessTokenFormat: 'jwt',
+    accessTokenTTL: accessTokenTtl,
+    jwt: { sign: { alg: 'ES256' } },
   };
 }
 

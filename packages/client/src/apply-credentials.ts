@@ -2,6 +2,7 @@ import type { Credential, TlsIdentity } from './credential-source.js';
 import { headerProblem } from './destination.js';
 import { ClientError } from './errors.js';
 import { isHeaderValue } from './header-value.js';
+import { quote } from './quote.js';
 
 /** What several credentials add to one request together. */
 export interface RequestCredentials {
@@ -43,9 +44,8 @@ export function joinCredentials(credentials: readonly Credential[]): RequestCred
 }
 
 function put(into: Map<string, string>, kind: string, name: string, value: unknown): void {
-  if (typeof value !== 'string')
-    throw unusable(`The credential for the ${kind} ${JSON.stringify(name)} is no text.`);
-  if (into.has(name)) throw unusable(`Two credentials want the ${kind} ${JSON.stringify(name)}.`);
+  if (typeof value !== 'string') throw unusable(`The credential for the ${kind} ${quote(name)} is no text.`);
+  if (into.has(name)) throw unusable(`Two credentials want the ${kind} ${quote(name)}.`);
   into.set(name, value);
 }
 

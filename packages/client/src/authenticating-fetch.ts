@@ -11,6 +11,7 @@ import {
   type PlannedAlternative,
 } from './plan.js';
 import { checkPolicy, isAllowedDestination, type ClientPolicy, type Policy } from './policy.js';
+import { quote } from './quote.js';
 
 export interface AuthenticationOptions {
   /** Where the agent is, as you know it: the card's own address, or any other of the same origin. */
@@ -114,11 +115,9 @@ export function prepare({ url, card, credentials, plan, policy: allowed, resourc
 }
 
 function noAlternative({ alternatives }: AuthenticationPlan): ClientError {
-  // The names are the card's: quoted and cut, so that they can neither pose as our words nor flood a log.
-  const quote = (text: string) => JSON.stringify(text.slice(0, 60));
   const lines = alternatives.slice(0, 10).map(({ reasons }) =>
     Object.entries(reasons)
-      .map(([id, reason]) => `${quote(id)}: ${reason.slice(0, 300)}`)
+      .map(([id, reason]) => `${quote(id, 60)}: ${reason.slice(0, 300)}`)
       .join(' '),
   );
   return new ClientError(

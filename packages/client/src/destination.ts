@@ -1,5 +1,7 @@
 import type { SecuritySchemeDeclaration } from '@a2a-auth/server/card';
 
+import { quote } from './quote.js';
+
 /** A token of RFC 9110 §5.6.2. */
 const token = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,128}$/;
 
@@ -54,7 +56,7 @@ const reservedPrefix =
 
 /** Why no credential may go into the header of this name; undefined when it may. */
 export function headerProblem(name: string): string | undefined {
-  if (!token.test(name)) return `${JSON.stringify(name.slice(0, 100))} is no header name`;
+  if (!token.test(name)) return `${quote(name)} is no header name`;
   const lower = name.toLowerCase();
   return reserved.has(lower) || reservedPrefix.test(lower)
     ? `the header ${name} is none for credentials`

@@ -8,6 +8,7 @@ import { readCard, type AgentCardSecurity } from './card/read-card.js';
 import type { CredentialSource } from './credential-source.js';
 import { destinationProblem } from './destination.js';
 import { ClientError } from './errors.js';
+import { quote } from './quote.js';
 import { isScope } from './scopes.js';
 
 /**
@@ -141,7 +142,7 @@ function plan(
     const other = places.get(place);
     places.set(place, schemeId);
     if (other !== undefined) {
-      reasons.push([schemeId, `It goes into the same place as ${JSON.stringify(other)}: ${place}.`]);
+      reasons.push([schemeId, `It goes into the same place as ${quote(other)}: ${quote(place)}.`]);
       continue;
     }
     const found = match(

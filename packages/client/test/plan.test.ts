@@ -121,7 +121,7 @@ describe('the reasons', () => {
   ])('say that two credentials would collide: %j', (requirement, credentials) => {
     const [, second = ''] = Object.keys(requirement);
     expect(reasons(requirement, credentials)).toEqual({
-      [second]: 'It goes into the same place as "token": header authorization.',
+      [second]: 'It goes into the same place as "token": "header authorization".',
     });
   });
 

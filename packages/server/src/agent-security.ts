@@ -5,8 +5,8 @@ import type { AuthRequest } from './auth-request.js';
 import type { SecurityRequirementDeclaration, SecuritySchemeDeclaration } from './card/declaration.js';
 import { publishSecurity, type PublishedSecurity } from './card/publish.js';
 import { compilePolicy, secretHeaders, type RegisteredRequirement } from './configuration.js';
-import { decide, decideCall } from './decide.js';
-import { Denied, Granted, isFinal, isMadeBy, sign, type Decision } from './decision.js';
+import { decide, decideCall, denyAnonymous } from './decide.js';
+import { Denied, isFinal, isMadeBy, sign, type Decision } from './decision.js';
 import { hasDecisionListeners, publishDecision, type DecisionListener } from './decision-event.js';
 import { configurationError } from './errors.js';
 import {
@@ -165,7 +165,7 @@ export class AgentSecurity<Ids extends string = never> {
     const policy = this.#frozenPolicy();
     const decision = await this.authenticate(request);
     const elsewhere = decision.granted ? await decideCall(policy, decision, undefined) : decision;
-    const final = requireCaller(policy, elsewhere);
+    const final = await requireCaller(policy, elsewhere);
     publishDecision(final, { operation: 'unknown', binding }, policy.schemes, this.#options.onDecision);
     return final;
   }
@@ -184,7 +184,7 @@ export class AgentSecurity<Ids extends string = never> {
     const policy = this.#frozenPolicy();
     const ofCall = decision.granted ? await decideCall(policy, decision, call.operation) : decision;
     // The extended card always needs an authenticated caller (A2A 1.0 §13.3), also on an agent that is open to everyone.
-    const final = call.operation === 'GetExtendedAgentCard' ? requireCaller(policy, ofCall) : ofCall;
+    const final = call.operation === 'GetExtendedAgentCard' ? await requireCaller(policy, ofCall) : ofCall;
     // A grant by another agent's security opens nothing here.
     sign(final, this, true);
     publishDecision(final, call, policy.schemes, this.#options.onDecision);
@@ -303,8 +303,6 @@ export class AgentSecurity<Ids extends string = never> {
 }
 
 /** The anonymous alternative lets nobody in here. */
-function requireCaller(policy: Policy, decision: Decision): Decision {
-  if (!decision.granted || decision.principals.size > 0) return decision;
-  const evaluation = Granted.evaluation(decision);
-  return new Denied(denialOf(policy, 'missing_credential', evaluation.outcomes), evaluation);
+function requireCaller(policy: Policy, decision: Decision): Decision | Promise<Decision> {
+  return decision.granted && decision.principals.size === 0 ? denyAnonymous(policy, decision) : decision;
 }

@@ -88,8 +88,9 @@ export async function decide(policy: Policy, request: AuthRequest, startedAt?: n
 }
 
 /**
- * Decides a granted request anew when it is known what is called, where a credential may not allow every call. What was
- * verified is not verified again; an alternative that was not needed before may be needed now.
+ * Decides a granted request anew when it is known what is called, where a credential may not allow every call, or has ended
+ * while the body was read. What was verified is not verified again; an alternative that was not needed before may be needed
+ * now.
  *
  * @param operation undefined when it is none of A2A, which no credential that allows some calls alone allows
  */
@@ -99,13 +100,33 @@ export async function decideCall(
   operation: Operation | undefined,
 ): Promise<Decision> {
   const { request, credentials, outcomes, durationMs } = Granted.evaluation(granted);
+  const now = Date.now();
   const isConditional = outcomes.some(
-    (outcome) => outcome.status === 'verified' && outcome.permits !== undefined,
+    (outcome) =>
+      outcome.status === 'verified' && (outcome.permits !== undefined || hasEnded(outcome.principal, now)),
   );
   if (request === undefined || !isConditional) return granted;
   const call = { operation, forbidden: new Map<number, SchemeOutcome>() };
-  const deliberation = { policy, request, credentials, outcomes: [...outcomes], call };
+  const current = outcomes.map((outcome) =>
+    outcome.status === 'verified' && hasEnded(outcome.principal, now) ? ended(outcome.principal) : outcome,
+  );
+  const deliberation = { policy, request, credentials, outcomes: current, call };
   return conclusion(deliberation, await firstMet(deliberation), durationMs);
+}
+
+/**
+ * Decides a request anew that the anonymous alternative let in, where that lets nobody in: why the others were not met. All
+ * of them were tried, so nothing is left to verify.
+ */
+export async function denyAnonymous(policy: Policy, granted: Granted): Promise<Denied> {
+  const evaluation = Granted.evaluation(granted);
+  const { request, credentials, outcomes } = evaluation;
+  const requirements = policy.requirements.filter(({ entries }) => entries.length > 0);
+  const result =
+    request &&
+    (await firstMet({ policy: { ...policy, requirements }, request, credentials, outcomes: [...outcomes] }));
+  const reason = typeof result === 'string' ? result : 'missing_credential';
+  return new Denied(denialOf(policy, reason, outcomes), evaluation);
 }
 
 /** The first alternative that is met, or why none is. */
@@ -187,16 +208,17 @@ async function decideIncomplete(
 
 /** Whether every credential of a requirement allows the call. */
 async function permission(
-  { policy, credentials, outcomes }: Deliberation,
+  deliberation: Deliberation,
   requirement: PolicyRequirement,
   { operation, forbidden }: NonNullable<Deliberation['call']>,
 ): Promise<'granted' | DenialReason> {
+  const { policy, outcomes } = deliberation;
   const principals = principalsOf(policy, requirement, outcomes);
   for (const { position } of requirement.entries) {
     const outcome = outcomes[position];
     if (outcome?.status !== 'verified' || outcome.permits === undefined) continue;
     const { principal, permits } = outcome;
-    const credential = credentials[position];
+    const secret = secretOf(deliberation, position);
     if (operation === undefined) {
       const detail = 'The credential allows some operations, and what was called is none.';
       forbidden.set(position, { status: 'refused', reason: 'not_permitted', detail, principal });
@@ -205,12 +227,16 @@ async function permission(
     try {
       const answer = permits({ operation, principals });
       const permitted = isPromise(answer) ? await within(policy.verificationTimeout, answer) : answer;
-      const problem = permissionProblem(permitted, principal, credential);
-      if (problem === undefined) continue;
+      const problem = permissionProblem(permitted, principal, secret);
+      if (problem === undefined) {
+        // What an alternative before this one said of it.
+        forbidden.delete(position);
+        continue;
+      }
       forbidden.set(position, problem);
       return 'not_permitted';
     } catch (error) {
-      const problem = failure(error, credential, 'not_permitted');
+      const problem = failure(error, secret, 'not_permitted');
       forbidden.set(position, 'reason' in problem ? { ...problem, principal } : problem);
       return judge(problem, []);
     }
@@ -222,7 +248,7 @@ async function permission(
 function permissionProblem(
   permission: unknown,
   principal: Principal,
-  credential: unknown,
+  secret: unknown,
 ): SchemeOutcome | undefined {
   const answer = (typeof permission === 'object' && permission !== null ? permission : {}) as Partial<
     Record<'permitted' | 'detail' | 'error', unknown>
@@ -233,7 +259,7 @@ function permissionProblem(
     reason: 'not_permitted',
     detail:
       answer.permitted === false
-        ? redact(String(answer.detail), credential)
+        ? redact(String(answer.detail), secret)
         : 'The scheme answered with something that is not a permission.',
     principal,
     error: typeof answer.error === 'string' ? answer.error : undefined,
@@ -256,44 +282,49 @@ function judge(outcome: SchemeOutcome, scopes: readonly string[]): 'granted' | D
   }
 }
 
-async function verify(
-  { policy, request, credentials }: Deliberation,
-  position: number,
-): Promise<SchemeOutcome> {
+async function verify(deliberation: Deliberation, position: number): Promise<SchemeOutcome> {
+  const { policy, request, credentials } = deliberation;
   const { id, scheme } = policy.schemes[position] as RegisteredScheme;
-  const credential = credentials[position];
+  const secret = secretOf(deliberation, position);
   try {
-    const answer = scheme.verify(credential, { schemeId: id, request, resource: policy.resource });
+    const answer = scheme.verify(credentials[position], {
+      schemeId: id,
+      request,
+      resource: policy.resource,
+    });
     const verification = isPromise(answer) ? await within(policy.verificationTimeout, answer) : answer;
-    return outcomeOf(id, verification, credential);
+    return outcomeOf(id, verification, secret);
   } catch (error) {
-    return failure(error, credential, 'invalid');
+    return failure(error, secret, 'invalid');
   }
+}
+
+/** What no log may hold. A credential that the connection proves is of no use to anybody else. */
+function secretOf({ policy, credentials }: Deliberation, position: number): unknown {
+  return policy.schemes[position]?.scheme.provenByConnection === true ? undefined : credentials[position];
 }
 
 /** What it means that a scheme threw. */
-function failure(error: unknown, credential: unknown, reason: 'invalid' | 'not_permitted'): SchemeOutcome {
+function failure(error: unknown, secret: unknown, reason: 'invalid' | 'not_permitted'): SchemeOutcome {
   if (error instanceof VerifierUnavailable || error instanceof TooManyAttempts) {
     return {
       status: error instanceof TooManyAttempts ? 'too_many_attempts' : 'unavailable',
-      detail: describe(error, credential),
+      detail: describe(error, secret),
       retryAfter: error.retryAfter,
     };
   }
-  return { status: 'refused', reason, detail: describe(error, credential) };
+  return { status: 'refused', reason, detail: describe(error, secret) };
 }
 
 /** Reads what a scheme answered. Anything that is not exactly a verification is a refusal. */
-function outcomeOf(schemeId: string, verification: unknown, credential: unknown): SchemeOutcome {
+function outcomeOf(schemeId: string, verification: unknown, secret: unknown): SchemeOutcome {
   const answer = (typeof verification === 'object' && verification !== null ? verification : {}) as Partial<
     Record<keyof (Verification & { verified: true }) | keyof (Verification & { verified: false }), unknown>
   >;
   if (answer.verified === true) {
     const { principal, scopes, permits } = answer as Verification & { verified: true };
     const created = createPrincipal(schemeId, principal, scopes);
-    if (created.expiresAt !== undefined && created.expiresAt <= created.authenticatedAt) {
-      return { status: 'refused', reason: 'expired', detail: 'The credential has ended.' };
-    }
+    if (hasEnded(created, created.authenticatedAt)) return ended(created);
     if (permits === undefined) return { status: 'verified', principal: created };
     if (typeof permits !== 'function') {
       return {
@@ -309,7 +340,7 @@ function outcomeOf(schemeId: string, verification: unknown, credential: unknown)
     return {
       status: 'refused',
       reason: reason === 'expired' || reason === 'revoked' || reason === 'not_permitted' ? reason : 'invalid',
-      detail: redact(String(detail), credential),
+      detail: redact(String(detail), secret),
       principal: principal === undefined ? undefined : createPrincipal(schemeId, principal),
       error: typeof error === 'string' ? error : undefined,
     };
@@ -319,6 +350,14 @@ function outcomeOf(schemeId: string, verification: unknown, credential: unknown)
     reason: 'invalid',
     detail: 'The scheme answered with something that is not a verification.',
   };
+}
+
+function hasEnded({ expiresAt }: Principal, now: number): boolean {
+  return expiresAt !== undefined && expiresAt <= now;
+}
+
+function ended(principal: Principal): SchemeOutcome {
+  return { status: 'refused', reason: 'expired', detail: 'The credential has ended.', principal };
 }
 
 function grant(

@@ -116,15 +116,19 @@ class ForwardedRequest implements AuthRequest {
     return this.#request.peerAddress;
   }
 
-  /** A proxy's own certificate is never the caller's. */
   get clientCertificate(): PresentedCertificate | undefined {
-    if (this.#read === undefined) {
-      const certificate = this.#isProxy(this.#request.peerAddress)
-        ? forwarded(this.#format.read(this.#request))
-        : this.#request.clientCertificate;
-      this.#read = { certificate };
-    }
+    this.#read ??= { certificate: this.#certificate() };
     return this.#read.certificate;
+  }
+
+  /**
+   * A proxy's own certificate is never the caller's. A peer without an address may be a proxy: whoever makes it hang up takes
+   * its address away, and leaves its certificate.
+   */
+  #certificate(): PresentedCertificate | undefined {
+    const { peerAddress } = this.#request;
+    if (this.#isProxy(peerAddress)) return forwarded(this.#format.read(this.#request));
+    return peerAddress === undefined || peerAddress === '' ? undefined : this.#request.clientCertificate;
   }
 
   header(name: string): readonly string[] {

@@ -1,5 +1,5 @@
 import { AgentCard, canonicalizeAgentCard } from '@a2a-js/sdk';
-import { createLocalJWKSet, flattenedVerify, type JSONWebKeySet, type JWK } from 'jose';
+import { createLocalJWKSet, flattenedVerify, type FlattenedVerifyGetKey, type JWK } from 'jose';
 
 import { ClientError } from '../errors.js';
 import { fetchJson } from '../fetch-json.js';
@@ -46,7 +46,7 @@ export async function verifyCard(card: unknown, trust: CardTrust): Promise<Agent
     throw new ClientError('CARD_UNSIGNED', 'The agent card is not signed.');
   const { covered, payload, incomplete } = canonical(card);
   const entries = bounded<unknown>(signatures, 10, 'signatures');
-  const keys = createLocalJWKSet(await getKeys());
+  const keys = await getKeys();
   if (await isSigned(payload, entries, keys)) return covered;
   throw new ClientError(
     'CARD_SIGNATURE_INVALID',
@@ -60,7 +60,7 @@ export async function verifyCard(card: unknown, trust: CardTrust): Promise<Agent
 async function isSigned(
   payload: string,
   signatures: readonly unknown[],
-  keys: ReturnType<typeof createLocalJWKSet>,
+  keys: readonly FlattenedVerifyGetKey[],
 ): Promise<boolean> {
   for (const entry of signatures) {
     if (!isObject(entry)) continue;
@@ -69,11 +69,13 @@ async function isSigned(
       protected: text(entry, 'protected') ?? '',
       signature: text(entry, 'signature') ?? '',
     };
-    try {
-      await flattenedVerify(jws, keys, { algorithms });
-      return true;
-    } catch {
-      // Another one may be good.
+    for (const key of keys) {
+      try {
+        await flattenedVerify(jws, key, { algorithms });
+        return true;
+      } catch {
+        // Another one may be good.
+      }
     }
   }
   return false;
@@ -87,7 +89,8 @@ function canonical(card: unknown): {
 } {
   const encode = (text: string) => Buffer.from(text).toString('base64url');
   try {
-    const covered = isSdkObject(card) ? card : AgentCard.fromJSON(card);
+    // Through JSON in any case: an object may have more in it than what is signed.
+    const covered = AgentCard.fromJSON(isSdkObject(card) ? AgentCard.toJSON(card) : card);
     return {
       covered,
       payload: encode(canonicalizeAgentCard(AgentCard.toJSON(covered) as AgentCard)),
@@ -110,13 +113,13 @@ function isSdkObject(card: unknown): card is AgentCard {
 }
 
 /** Checks the options; nothing is fetched before the result is called. */
-function keysOf({ keys, jwksUri }: CardTrust): () => Promise<JSONWebKeySet> {
+function keysOf({ keys, jwksUri }: CardTrust): () => Promise<readonly FlattenedVerifyGetKey[]> {
   if ((keys === undefined) === (jwksUri === undefined))
     throw new ClientError('INVALID_OPTION', 'A signed card needs either keys or a jwksUri, not both.');
   if (keys !== undefined) {
     if (!Array.isArray(keys) || keys.length === 0)
       throw new ClientError('INVALID_OPTION', 'keys must be a list of public keys as JWKs, at least one.');
-    return async () => keySet(keys);
+    return async () => eachAlone(keys);
   }
   const url = URL.canParse(jwksUri ?? '') ? new URL(jwksUri ?? '') : undefined;
   if (url === undefined || !isSecure(url))
@@ -127,10 +130,14 @@ function keysOf({ keys, jwksUri }: CardTrust): () => Promise<JSONWebKeySet> {
       codes: { unavailable: 'PROVIDER_UNAVAILABLE', invalid: 'PROVIDER_UNAVAILABLE' },
     });
     const list = isObject(fetched) ? member(fetched, 'keys') : undefined;
-    return keySet(Array.isArray(list) ? list : []);
+    return eachAlone(Array.isArray(list) ? list : []);
   };
 }
 
-function keySet(keys: readonly unknown[]): JSONWebKeySet {
-  return { keys: keys.filter(isObject) };
+/** Each key by itself, as jose takes none of several that fit: those of one `kid`, or any without one. */
+function eachAlone(keys: readonly unknown[]): readonly FlattenedVerifyGetKey[] {
+  return keys.filter(isObject).map((jwk) => (header, token) => {
+    const key = { ...jwk, kid: jwk.kid ?? header.kid } as JWK;
+    return createLocalJWKSet({ keys: [key] })(header, token);
+  });
 }

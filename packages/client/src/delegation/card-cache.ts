@@ -8,7 +8,7 @@ import { sharedWork } from '../oauth/shared-work.js';
 import { lifetimeOf } from './cache-control.js';
 
 /** Where a card is, and how it is had. */
-export interface CardPlace {
+interface CardPlace {
   /** The same for cards that are had in the same way from the same place. */
   readonly key: string;
   readonly url: URL;

@@ -6,6 +6,7 @@ import { prepare, refusedDestination, type AuthenticationOptions } from '../auth
 import type { RequestCredentials } from '../apply-credentials.js';
 import { ClientError } from '../errors.js';
 import { isAllowedDestination } from '../policy.js';
+import { quote } from '../quote.js';
 
 export interface GrpcAuthenticationOptions extends AuthenticationOptions {
   /**
@@ -19,7 +20,7 @@ export interface GrpcAuthenticationOptions extends AuthenticationOptions {
 export interface GrpcAuthentication {
   /** TLS, with the client certificate that the alternative needs; to the loopback in plain where `endpoint` says so. */
   readonly channelCredentials: ChannelCredentials;
-  /** Adds the metadata of all schemes to each call. Use it with no other channel than the one above. */
+  /** Adds the metadata of all schemes to each call. On a channel to another host than `endpoint`, calls fail. */
   readonly callCredentials: CallCredentials;
 }
 
@@ -52,21 +53,28 @@ export async function grpcAuthentication(options: GrpcAuthenticationOptions): Pr
             tls === undefined ? null : Buffer.from(tls.key),
             tls === undefined ? null : Buffer.from(tls.certificate),
           ),
-    callCredentials: credentials.createFromMetadataGenerator(({ method_name: path }, callback) => {
-      authenticator
-        .authenticate({ ...target, url: new URL(path, endpoint).href })
-        .then((authentication) => toMetadata(authentication.credentials))
-        .then(
-          (metadata) => {
-            callback(null, metadata);
-          },
-          (error: unknown) => {
-            callback(
-              error instanceof Error ? error : new ClientError('CREDENTIAL_UNUSABLE', 'A source failed.'),
-            );
-          },
-        );
-    }),
+    callCredentials: credentials.createFromMetadataGenerator(
+      ({ method_name: path, service_url }, callback) => {
+        // The channel is opened by somebody else, such as the SDK to where the card says.
+        if (steps.length > 0 && hostOf(service_url) !== endpoint.hostname.replace(/^\[|\]$/g, '')) {
+          callback(otherChannel(service_url, endpoint));
+          return;
+        }
+        authenticator
+          .authenticate({ ...target, url: new URL(path, endpoint).href })
+          .then((authentication) => toMetadata(authentication.credentials))
+          .then(
+            (metadata) => {
+              callback(null, metadata);
+            },
+            (error: unknown) => {
+              callback(
+                error instanceof Error ? error : new ClientError('CREDENTIAL_UNUSABLE', 'A source failed.'),
+              );
+            },
+          );
+      },
+    ),
   };
 }
 
@@ -78,6 +86,18 @@ function parseEndpoint(endpoint: string): URL {
       'endpoint must be the address of a gRPC interface, such as agent.example:443.',
     );
   return new URL(text);
+}
+
+/** The URL of a service has no port, and an IPv6 address in it no brackets. */
+function hostOf(serviceUrl: string): string {
+  return serviceUrl.replace(/^https:\/\/|\/[^/]*$/g, '').toLowerCase();
+}
+
+function otherChannel(serviceUrl: string, { hostname }: URL): ClientError {
+  return new ClientError(
+    'ADDRESS_REFUSED',
+    `Credentials are not sent to ${quote(hostOf(serviceUrl))}: endpoint names ${hostname}. Open the channel to there.`,
+  );
 }
 
 function toMetadata({ headers, query }: RequestCredentials): Metadata {

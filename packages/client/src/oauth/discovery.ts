@@ -8,6 +8,7 @@ import {
 } from 'openid-client';
 
 import { ClientError } from '../errors.js';
+import { quote } from '../quote.js';
 import { clientErrorIn } from './token-error.js';
 
 /** Seconds. The fetch has a timeout of its own, which says who did not answer. */
@@ -53,7 +54,7 @@ function issuerIn(error: unknown): unknown {
 function otherIssuer(issuer: string, named: unknown): ClientError {
   return new ClientError(
     'ISSUER_NOT_TRUSTED',
-    `The metadata of ${issuer} names the issuer ${JSON.stringify(named)}. Give the issuer exactly as it names itself.`,
+    `The metadata of ${issuer} names the issuer ${quote(String(named))}. Give the issuer exactly as it names itself.`,
   );
 }
 

@@ -8,6 +8,7 @@ import {
 
 import type { Credential, CredentialRequest, CredentialSource } from '../credential-source.js';
 import { ClientError, type ClientErrorCode } from '../errors.js';
+import { quote } from '../quote.js';
 import { isScope } from '../scopes.js';
 import type { TokenStore } from '../stores/token-store.js';
 import { openProvider, type ProviderOptions } from './provider.js';
@@ -113,7 +114,7 @@ export function oauthSource<Context = undefined>(
     if (refusedScope !== undefined) {
       throw new ClientError(
         'SCOPE_NOT_ALLOWED',
-        `The scope ${JSON.stringify(refusedScope)} is not allowed. Add it to allowedScopes of ${name}(), if the agent may have it.`,
+        `The scope ${quote(refusedScope)} is not allowed. Add it to allowedScopes of ${name}(), if the agent may have it.`,
       );
     }
     return [...new Set([...always, ...required])].sort();
@@ -241,7 +242,7 @@ function unfit<Context>(
     case 'http':
       return ['bearer', 'dpop'].includes(scheme.scheme.toLowerCase())
         ? undefined
-        : `A token is no credential of the HTTP authentication scheme ${JSON.stringify(scheme.scheme)}.`;
+        : `A token is no credential of the HTTP authentication scheme ${quote(scheme.scheme)}.`;
     default:
       return `A token is no ${scheme.type} credential.`;
   }

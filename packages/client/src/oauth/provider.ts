@@ -9,6 +9,7 @@ import {
 
 import type { TlsIdentity } from '../credential-source.js';
 import { ClientError, type ClientErrorCode } from '../errors.js';
+import { quote } from '../quote.js';
 import { mutualTlsFetchWith } from '../tls/mutual-tls-fetch.js';
 import { tlsIdentity } from '../tls/tls-files.js';
 import {
@@ -141,7 +142,7 @@ function compareEndpoints(
   if (scheme.type !== 'oauth2' || scheme.flow.tokenUrl === metadata.token_endpoint) return;
   notice(
     'OTHER_TOKEN_ENDPOINT',
-    `The card names the token endpoint ${scheme.flow.tokenUrl}. ${name} was used instead, at ${metadata.token_endpoint ?? 'none'}.`,
+    `The card names the token endpoint ${quote(scheme.flow.tokenUrl)}. ${name} was used instead, at ${quote(metadata.token_endpoint ?? 'none')}.`,
   );
 }
 

@@ -2,6 +2,7 @@ import type { SecuritySchemeDeclaration } from '@a2a-auth/server/card';
 import type { ServerMetadata } from 'openid-client';
 
 import { ClientError } from '../errors.js';
+import { quote } from '../quote.js';
 import { isSecureUrl } from './outbound.js';
 import { discoverIssuer } from './discovery.js';
 
@@ -141,13 +142,12 @@ function serverOfCard(
   const named = issuersNamedBy(scheme);
   const trusted = named.find((issuer) => isSecureUrl(issuer) && isTrusted(trust, issuer));
   if (trusted !== undefined) return byIssuer(trusted);
-  if (named.length > 0) throw notTrusted(`the issuer ${named[0] ?? ''}`);
+  if (named.length > 0) throw notTrusted(`the issuer ${quote(named[0] ?? '')}`);
   if (scheme.type !== 'oauth2') throw notTrusted('no issuer');
+  if (typeof trust !== 'function') return serverWithTokenEndpoint(scheme.flow.tokenUrl, trust.map(byIssuer));
   const endpoints = endpointsOf(scheme);
-  const { token_endpoint: tokenEndpoint } = endpoints;
-  if (typeof trust !== 'function') return serverWithTokenEndpoint(tokenEndpoint, trust.map(byIssuer));
-  const untrusted = Object.values(endpoints).find((url) => !isSecureUrl(url) || !isTrusted(trust, url));
-  if (untrusted !== undefined) throw notTrusted(`the endpoint ${untrusted}`);
+  const untrusted = Object.values(endpoints).find((url) => !isEndpoint(url) || !isTrusted(trust, url));
+  if (untrusted !== undefined) throw notTrusted(`the endpoint ${quote(untrusted)}`);
   return serverOfEndpoints(endpoints);
 }
 
@@ -162,12 +162,21 @@ type Endpoints = Pick<ServerMetadata, 'authorization_endpoint' | 'device_authori
   readonly token_endpoint: string;
 };
 
+/** As they will be called: whoever judges an address by its text must not be shown another one (`https://evil\.good/`). */
 function endpointsOf({ flow }: Extract<SecuritySchemeDeclaration, { type: 'oauth2' }>): Endpoints {
+  const parsed = (url: string) => (URL.canParse(url) ? new URL(url).href : url);
   return {
-    token_endpoint: flow.tokenUrl,
-    ...(flow.type === 'authorizationCode' ? { authorization_endpoint: flow.authorizationUrl } : {}),
-    ...(flow.type === 'deviceCode' ? { device_authorization_endpoint: flow.deviceAuthorizationUrl } : {}),
+    token_endpoint: parsed(flow.tokenUrl),
+    ...(flow.type === 'authorizationCode' ? { authorization_endpoint: parsed(flow.authorizationUrl) } : {}),
+    ...(flow.type === 'deviceCode'
+      ? { device_authorization_endpoint: parsed(flow.deviceAuthorizationUrl) }
+      : {}),
   };
+}
+
+/** A user name could pose as the host. */
+function isEndpoint(url: string): boolean {
+  return isSecureUrl(url) && new URL(url).username === '' && new URL(url).password === '';
 }
 
 /** A server of which nothing is known but these endpoints. */
@@ -198,11 +207,11 @@ function serverWithTokenEndpoint(tokenEndpoint: string, servers: readonly Truste
       if (result.status === 'fulfilled' && result.value.token_endpoint === tokenEndpoint) return result.value;
     }
     for (const result of found) if (result.status === 'rejected') throw result.reason;
-    throw notTrusted(`the token endpoint ${tokenEndpoint}`);
+    throw notTrusted(`the token endpoint ${quote(tokenEndpoint)}`);
   };
   return {
     id: tokenEndpoint,
-    name: `The authorization server of ${tokenEndpoint}`,
+    name: `The authorization server of ${quote(tokenEndpoint)}`,
     isIssuerKnown: true,
     load,
   };

@@ -1,5 +1,6 @@
 import type { CredentialRequest, CredentialSource } from '../credential-source.js';
 import { ClientError } from '../errors.js';
+import { quote } from '../quote.js';
 
 /** `b64token` of RFC 6750 §2.1. */
 const b64token = /^[A-Za-z0-9\-._~+/]+=*$/;
@@ -23,7 +24,7 @@ export function bearer(
       if (scheme.type !== 'http') return `A bearer token is no ${scheme.type} credential.`;
       return scheme.scheme.toLowerCase() === 'bearer'
         ? undefined
-        : `A bearer token is no credential of the HTTP authentication scheme ${JSON.stringify(scheme.scheme)}.`;
+        : `A bearer token is no credential of the HTTP authentication scheme ${quote(scheme.scheme)}.`;
     },
     async credential(request) {
       const value = typeof token === 'function' ? await token(request) : token;

@@ -1,5 +1,6 @@
 import * as crypto from 'node:crypto';
 
+import type { PushRegistration, PushRegistrations } from '@a2a-auth/client/push';
 import { SignJWT, UnsecuredJWT } from 'jose';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 
@@ -147,28 +148,25 @@ describe('an agent with a credential', () => {
   });
 
   it.each([
-    ['with', true],
-    ['without', false],
-  ])('cannot send more than is taken, %s a Content-Length', async (_, isDeclared) => {
+    ['is not read when it says so', '1001', 0],
+    ['is read no further than that when it does not', undefined, 2],
+  ])('cannot send more than is taken: the body %s', async (_, declared, pulls) => {
     const { receiver, headers } = await registered({ maxBytes: 1000 });
-    const cancel = vi.fn();
-    const body = new ReadableStream({
-      pull(controller) {
-        controller.enqueue(new Uint8Array(600));
-      },
-      cancel,
+    const pull = vi.fn((controller: ReadableStreamDefaultController<Uint8Array>) => {
+      controller.enqueue(new Uint8Array(600));
     });
     const request = new Request(url, {
       method: 'POST',
       headers: {
         'content-type': 'application/json',
         ...headers,
-        ...(isDeclared ? { 'content-length': '1001' } : {}),
+        ...(declared === undefined ? {} : { 'content-length': declared }),
       },
-      body,
+      body: new ReadableStream({ pull }, { highWaterMark: 0 }),
       duplex: 'half',
-    });
+    } as RequestInit);
     expect((await receiver.handle(request)).status).toBe(413);
+    expect(pull).toHaveBeenCalledTimes(pulls);
   });
 
   it('cannot take forever to send a body', async () => {
@@ -185,6 +183,18 @@ describe('an agent with a credential', () => {
     await vi.advanceTimersByTimeAsync(10_000);
     expect((await answer).status).toBe(408);
   });
+});
+
+it('does not rely on a store to forget what has ended', async () => {
+  const known = new Map<string, PushRegistration>();
+  const registrations: PushRegistrations = {
+    add: (id, registration) => void known.set(id, { ...registration, expiresAt: Date.now() }),
+    find: (id) => known.get(id),
+    bind: () => true,
+    remove: () => undefined,
+  };
+  const { receiver, headers } = await registered({ registrations });
+  expect((await receiver.handle(post(headers))).status).toBe(401);
 });
 
 describe('repetitions', () => {

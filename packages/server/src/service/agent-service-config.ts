@@ -19,7 +19,7 @@ export interface AgentServiceOptions<Flow extends OAuth2Flow = OAuth2Flow> exten
   readonly url: string;
   /** The identity provider: its URL, exactly as in its metadata; or a preset such as `keycloak()`. */
   readonly issuer: string | TrustedIssuer;
-  /** The `aud` that tokens must have. Default: that of the preset, else `<url>/a2a`, which is also the agent's `resource`. */
+  /** The `aud` that tokens must have, where the preset does not say it. Default `<url>/a2a`, the agent's `resource`. */
   readonly audience?: string;
   /** The agent as the provider knows it, for the exchange of tokens. */
   readonly clientId: string;
@@ -80,13 +80,11 @@ export async function agentServiceConfig<
   }
   const origin = originOf(options.url);
   const resource = `${origin}/a2a`;
-  const preset = typeof issuer === 'object' && (issuer as unknown) !== null ? issuer.audience : undefined;
-  const audience = options.audience ?? preset ?? resource;
   const schemes = await oauth2FromIssuer({
     issuer,
     flows,
     scopes,
-    audience,
+    audience: options.audience ?? resource,
     maxDelegationDepth,
     allowedActors,
   });

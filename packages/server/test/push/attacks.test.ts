@@ -112,6 +112,19 @@ describe('addresses that are refused', () => {
   });
 
   it.each([
+    'ftp://127.0.0.1/',
+    'ws://localhost/',
+    'https://u:p@127.0.0.1/',
+    'https://0.0.0.0/',
+    'https://10.0.0.1/',
+  ])('refuses to register %s, even where the loopback is allowed', async (url) => {
+    const store = guardedPushStore(new InMemoryPushNotificationStore(), { allowLoopback: true });
+    await expect(store.save('task-1', eve, configFor(url))).rejects.toThrow(
+      expect.objectContaining({ name: 'RequestMalformedError' }),
+    );
+  });
+
+  it.each([
     ['private', ['10.0.0.1']],
     ['the metadata service', ['169.254.169.254']],
     ['public and private', ['203.1.113.5', '10.0.0.1']],
