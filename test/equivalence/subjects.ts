@@ -18,9 +18,12 @@ import {
   type SecurityScheme,
   type TokenVerifier,
 } from '@a2a-auth/server';
+import { biscuit } from '@a2a-auth/biscuit';
 import { passportScheme } from '@a2a-auth/passport';
 import { SignJWT } from 'jose';
 import { Strategy as BearerStrategy } from 'passport-http-bearer';
+
+import { issuer } from '../../packages/biscuit/test/support/issuer.js';
 
 /** What a caller presents. */
 export interface Presented {
@@ -36,11 +39,13 @@ interface Certificate {
 /** What is wrong with a credential, or nothing. */
 export type Outcome = 'granted' | 'missing' | 'invalid' | 'insufficient' | 'unavailable';
 
-/** A scheme, with a credential for each outcome. One that has no scopes has no insufficient credential. */
+/** A scheme, with a credential for each outcome. */
 export interface Subject {
   readonly name: string;
   readonly create: () => SecurityScheme;
   readonly scopes: readonly string[];
+  /** Why a genuine credential does not suffice. */
+  readonly insufficient?: 'insufficient_scope' | 'not_permitted';
   readonly credentials: Readonly<Record<Exclude<Outcome, 'missing'>, Presented>>;
 }
 
@@ -48,7 +53,7 @@ const SCOPE = 'ask';
 const bearer = (token: string): Presented => ({ headers: { authorization: `Bearer ${token}` } });
 const down = () => new VerifierUnavailable('The provider is down.', { retryAfter: 7 });
 
-const issuer = 'https://issuer.example';
+const issuerUrl = 'https://issuer.example';
 const audience = 'https://agent.example';
 const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
 const other = generateKeyPairSync('ec', { namedCurve: 'P-256' });
@@ -56,13 +61,13 @@ const other = generateKeyPairSync('ec', { namedCurve: 'P-256' });
 const token = (scope: string, key = privateKey) =>
   new SignJWT({ scope })
     .setProtectedHeader({ alg: 'ES256', typ: 'at+jwt' })
-    .setIssuer(issuer)
+    .setIssuer(issuerUrl)
     .setAudience(audience)
     .setSubject('ada')
     .setExpirationTime('1h')
     .sign(key);
 
-const proven = jwt({ issuer, audience, publicKey });
+const proven = jwt({ issuer: issuerUrl, audience, publicKey });
 const verifier: TokenVerifier = {
   verify(presented, context) {
     if (presented === 'opaque-to-us') throw down();
@@ -77,9 +82,9 @@ const tokens = {
 };
 const scopes = { [SCOPE]: 'Ask.' };
 const endpoints = {
-  authorizationUrl: `${issuer}/authorize`,
-  deviceAuthorizationUrl: `${issuer}/device`,
-  tokenUrl: `${issuer}/token`,
+  authorizationUrl: `${issuerUrl}/authorize`,
+  deviceAuthorizationUrl: `${issuerUrl}/device`,
+  tokenUrl: `${issuerUrl}/token`,
 };
 
 const secret = 'a secret of at least thirty-two bytes';
@@ -155,6 +160,37 @@ async function certificateSubject(pki: DevelopmentPki): Promise<Subject> {
   };
 }
 
+function biscuitSubject(): Subject {
+  const authority = issuer();
+  const rights = ['SendMessage', 'SendStreamingMessage', 'GetTask']
+    .map((name) => `right("${name}");`)
+    .join(' ');
+  const unavailable = authority.token(`user("unavailable"); ${rights}`);
+  const revocationIds = authority.revocationIds(unavailable);
+  return {
+    name: 'a biscuit',
+    create: () =>
+      biscuit({
+        rootKeys: authority.rootKey,
+        authorizer: 'allow if operation($operation), right($operation)',
+        revoked: (ids) => {
+          if (ids.some((id) => revocationIds.includes(id))) throw down();
+          return false;
+        },
+        // Slow machines have time.
+        limits: { time: 5000 },
+      }),
+    scopes: [],
+    insufficient: 'not_permitted',
+    credentials: {
+      granted: bearer(authority.token(`user("ada"); ${rights}`)),
+      insufficient: bearer(authority.token('user("ada"); right("CancelTask");')),
+      unavailable: bearer(unavailable),
+      invalid: bearer(issuer().token(`user("ada"); ${rights}`)),
+    },
+  };
+}
+
 export const pki = await createDevelopmentPki({ clients: ['granted', 'insufficient', 'unavailable'] });
 
 /** A new scheme joins by a line. */
@@ -187,9 +223,10 @@ export const subjects: readonly Subject[] = [
   ),
   tokenSubject('OAuth 2.0 device code', () => oauth2DeviceCode({ ...endpoints, scopes, verifier })),
   tokenSubject('OpenID Connect', () =>
-    openIdConnect({ openIdConnectUrl: `${issuer}/.well-known/openid-configuration`, verifier }),
+    openIdConnect({ openIdConnectUrl: `${issuerUrl}/.well-known/openid-configuration`, verifier }),
   ),
   await certificateSubject(pki),
+  biscuitSubject(),
   {
     name: 'a Passport strategy',
     create: () =>
