@@ -1,10 +1,10 @@
 /** Enough for a log. */
 const MAX_LENGTH = 300;
 
-/** What somebody else's code said, for the audit event: one line, not too long, and without the credential. */
-export function describe(said: unknown, credential: string): string {
-  const text = textOf(said)
-    .replaceAll(credential, '[credential]')
+/** What somebody else's code said, for the audit event: one line, not too long, and without these secrets. */
+export function describe(said: unknown, secrets: readonly string[]): string {
+  const text = secrets
+    .reduce((censored, secret) => censored.replaceAll(secret, '[credential]'), textOf(said))
     .replace(/[\p{C}\p{Zl}\p{Zp}]+/gu, ' ')
     .trim();
   return text.length > MAX_LENGTH ? `${text.slice(0, MAX_LENGTH)}…` : text;

@@ -83,9 +83,10 @@ export function passportScheme<User = unknown, Info = unknown>(
       runStrategy(strategy, strategyRequest(request, declared, credential), resolve);
     });
     if (outcome.called === 'redirect') warnOnce();
+    const secrets = secretsOf(declared, credential);
     return outcome.called === 'success'
-      ? principalFor(outcome, credential, nameUser)
-      : verificationOf(outcome, credential);
+      ? principalFor(outcome, secrets, nameUser)
+      : verificationOf(outcome, secrets);
   }
 
   const isBearer =
@@ -99,24 +100,39 @@ export function passportScheme<User = unknown, Info = unknown>(
       declared.type === 'apiKey'
         ? extractKey(request, declared)
         : extractCredentials(request, declared.scheme),
-    verify,
+    verify: async (credential, context) => unbound(await verify(credential, context)),
   };
+}
+
+/** Only bearer tokens are held to what they are bound to. */
+function unbound(verification: Verification): Verification {
+  const isBound = verification.verified && (verification.principal.claims?.cnf ?? undefined) !== undefined;
+  return isBound
+    ? refusal('The credential is bound to its sender (cnf), to which only bearer tokens are held.')
+    : verification;
+}
+
+/** What no log may hold: the credential itself first, and the password in it where it is that of Basic (RFC 7617). */
+function secretsOf(declaration: PassportDeclaration, credential: string): [string, ...string[]] {
+  if (declaration.type !== 'http' || !/^basic$/i.test(declaration.scheme)) return [credential];
+  const [, password] = /^[^:]*:(.+)$/s.exec(Buffer.from(credential, 'base64').toString()) ?? [];
+  return password === undefined ? [credential] : [credential, password];
 }
 
 /** What a strategy's answer means, unless it is `success`. */
 function verificationOf(
   outcome: Exclude<StrategyOutcome, { called: 'success' }>,
-  credential: string,
+  secrets: readonly string[],
 ): Verification {
   switch (outcome.called) {
     case 'fail':
-      return failure(outcome.challenge, outcome.status, credential);
+      return failure(outcome.challenge, outcome.status, secrets);
     case 'error':
       throwIfTold(outcome.error);
-      throw new VerifierUnavailable(`The strategy reported an error. ${describe(outcome.error, credential)}`);
+      throw new VerifierUnavailable(`The strategy reported an error. ${describe(outcome.error, secrets)}`);
     case 'throw':
       throwIfTold(outcome.error);
-      return refusal(`The strategy threw. ${describe(outcome.error, credential)}`);
+      return refusal(`The strategy threw. ${describe(outcome.error, secrets)}`);
     case 'redirect':
       return refusal('The strategy answered by a redirect, which agents do not follow.');
     case 'pass':
@@ -125,9 +141,9 @@ function verificationOf(
 }
 
 /** Strategies say in the challenge, in an error or by the status what was wrong. */
-function failure(challenge: unknown, status: unknown, credential: string): Verification {
+function failure(challenge: unknown, status: unknown, secrets: readonly string[]): Verification {
   throwIfTold(challenge);
-  const said = describe(challenge, credential);
+  const said = describe(challenge, secrets);
   const detail = said === '' ? 'The strategy refused.' : `The strategy refused: ${said}`;
   const code = typeof challenge === 'string' ? errorCodeIn(challenge) : undefined;
   if (status === 403 || code === 'insufficient_scope') {
@@ -147,7 +163,7 @@ function errorCodeIn(challenge: string): string | undefined {
 
 async function principalFor(
   { user, info }: StrategyOutcome & { called: 'success' },
-  credential: string,
+  secrets: readonly [string, ...string[]],
   principalOf: (
     user: unknown,
     info: unknown,
@@ -163,12 +179,12 @@ async function principalFor(
     return refusal(
       error instanceof UnusableUser
         ? `${error.message} Say with principalOf who it is.`
-        : `principalOf threw. ${describe(error, credential)}`,
+        : `principalOf threw. ${describe(error, secrets)}`,
     );
   }
   const claims = claimsOf(validated);
   if (claims === undefined) return refusal('principalOf did not say who the user is.');
-  if (isNamedBy(claims.subject, credential)) {
+  if (isNamedBy(claims.subject, secrets[0])) {
     return refusal(
       'The user is named by the credential itself, which would show it to the agent and its logs.',
     );

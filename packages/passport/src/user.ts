@@ -10,7 +10,8 @@ const names = ['id', 'sub', 'username'] as const;
 
 /**
  * Who a user is, when the application does not say: `id`, or else `sub` (together with `iss`), or else `username`; and
- * the scopes in `info.scope` or `user.scope`. Nothing else of the user is taken over: it may hold a password's hash.
+ * the scopes in `info.scope` or `user.scope`; and what a token is bound to (`cnf`, RFC 7800), in `info` or the user. Nothing
+ * else of the user is taken over: it may hold a password's hash.
  *
  * @throws {UnusableUser} when it names nobody
  */
@@ -30,7 +31,9 @@ export function defaultPrincipalOf(user: unknown, info: unknown): Validated {
     throw new UnusableUser(`The ${name} of the strategy's user is neither a text nor a whole number.`);
   }
   const scope = member(info, 'scope') ?? member(user, 'scope');
-  return { principal: { subject, ...issuerOf(user, name) }, scopes: scopesOf(scope) };
+  const cnf = member(info, 'cnf') ?? member(user, 'cnf');
+  const binding = isThere(cnf) ? { claims: { cnf } } : {};
+  return { principal: { subject, ...issuerOf(user, name), ...binding }, scopes: scopesOf(scope) };
 }
 
 /**

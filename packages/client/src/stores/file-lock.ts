@@ -80,10 +80,23 @@ async function create(path: string, owner: Owner): Promise<boolean> {
   }
 }
 
-/** Undefined when there is no lock. */
+/** Undefined when there is no lock. One that nobody can read, as after a power failure, is held by nobody who is known. */
 async function readOwner(path: string): Promise<Owner | undefined> {
+  let text: string;
   try {
-    return JSON.parse(await readFile(path, 'utf8')) as Owner;
+    text = await readFile(path, 'utf8');
+  } catch {
+    return undefined;
+  }
+  return parseOwner(text) ?? { id: `unreadable-${await signOfLife(path)}`, host: '', pid: 0 };
+}
+
+function parseOwner(text: string): Owner | undefined {
+  try {
+    const { id, host, pid } = JSON.parse(text) as Partial<Owner>;
+    return typeof id === 'string' && /^[\w.-]{1,100}$/.test(id) && typeof host === 'string' && Number(pid) > 0
+      ? { id, host, pid: Number(pid) }
+      : undefined;
   } catch {
     return undefined;
   }
@@ -92,7 +105,7 @@ async function readOwner(path: string): Promise<Owner | undefined> {
 async function signOfLife(path: string): Promise<string> {
   try {
     const { ino, mtimeNs } = await stat(path, { bigint: true });
-    return `${String(ino)} ${String(mtimeNs)}`;
+    return `${String(ino)}-${String(mtimeNs)}`;
   } catch {
     return '';
   }

@@ -2,7 +2,7 @@ import { ClientFactory } from '@a2a-js/sdk/client';
 import { GrpcTransportFactory } from '@a2a-js/sdk/client/grpc';
 import { bearer } from '@a2a-auth/client';
 import { grpcAuthentication } from '@a2a-auth/client/grpc';
-import { Server, ServerCredentials, type ServiceDefinition } from '@grpc/grpc-js';
+import { Server, ServerCredentials } from '@grpc/grpc-js';
 import { A2AService } from '@a2a-js/sdk/server/grpc';
 import { expect, it, onTestFinished } from 'vitest';
 

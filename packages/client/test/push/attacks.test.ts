@@ -164,7 +164,7 @@ describe('an agent with a credential', () => {
       },
       body: new ReadableStream({ pull }, { highWaterMark: 0 }),
       duplex: 'half',
-    } as RequestInit);
+    });
     expect((await receiver.handle(request)).status).toBe(413);
     expect(pull).toHaveBeenCalledTimes(pulls);
   });

@@ -64,6 +64,18 @@ it('is taken over from who gives no sign of life, and not before', async () => {
   expect(isTaken).toBe(true);
 });
 
+it.each(['', 'null', '{"id":1}', '{"id":"../../x","host":"h","pid":1}', '{"id":"x","host":'])(
+  'is taken over when nobody can read who holds it (%j), as after a power failure',
+  async (content) => {
+    await writeFile(path, content);
+    let now = 0;
+    vi.spyOn(performance, 'now').mockImplementation(() => (now += 1_000));
+    expect(await withFileLock(path, () => Promise.resolve('taken'))).toBe('taken');
+    expect(now).toBeGreaterThan(15_000);
+    expect(await readdir(folder)).toEqual([]);
+  },
+);
+
 it('is not taken from a living process that gives signs of life, however old its file', async () => {
   const start = await stat(folder);
   expect(start.isDirectory()).toBe(true);

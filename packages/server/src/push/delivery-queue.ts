@@ -16,7 +16,7 @@ export interface QueuedNotification {
   readonly attempt: (signal: AbortSignal) => Promise<Outcome>;
 }
 
-export type GivenUp = (
+type GivenUp = (
   notification: QueuedNotification,
   reason: 'refused' | 'failed' | 'dropped',
   detail: string,

@@ -36,7 +36,7 @@ export interface WebhookPolicy {
 }
 
 /** A webhook that may be called as far as can be told without the network. */
-export interface CheckedWebhook extends WebhookAddress, WebhookCredentials {}
+interface CheckedWebhook extends WebhookAddress, WebhookCredentials {}
 
 export interface WebhookRules {
   readonly maxWebhooks: number;
