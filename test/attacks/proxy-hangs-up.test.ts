@@ -10,14 +10,18 @@ import {
   createDevelopmentPki,
   mutualTls,
   nginxClientCertificate,
+  type AgentSecurityOptions,
   type AuthRequest,
   type DecisionEvent,
   type DevelopmentPki,
+  type PresentedCertificate,
+  type SecurityScheme,
 } from '@a2a-auth/server';
 import { agentRouter, toAuthRequest } from '@a2a-auth/server/express';
 import express from 'express';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 
+import { authRequest } from '../../packages/server/test/support/auth-request.js';
 import { agentCard, createAgent } from '../support/agent.js';
 import { jsonRpc, message } from '../support/operations.js';
 
@@ -109,5 +113,31 @@ describe('a proxy that hangs up on the agent', () => {
     } finally {
       agent.close();
     }
+  });
+});
+
+describe.each([undefined, ''])('a connection from the address %j', (peerAddress) => {
+  const anyCertificate: SecurityScheme<PresentedCertificate> = {
+    declaration: { type: 'mutualTLS' },
+    extract: (request) => request.clientCertificate,
+    verify: () => ({ verified: true, principal: { subject: 'whoever it is' } }),
+  };
+  const request: AuthRequest = {
+    ...authRequest({ clientCertificate: { der: Uint8Array.of(1) } }),
+    peerAddress,
+  };
+  const decide = (options: AgentSecurityOptions) =>
+    new AgentSecurity(options)
+      .addSecurityScheme('mtls', anyCertificate)
+      .addSecurityRequirement({ mtls: [] })
+      .authenticate(request);
+
+  it('has no certificate where proxies pass them on', async () => {
+    const forwardedCertificate = { from: ['192.0.2.1'], format: nginxClientCertificate() };
+    expect(await decide({ forwardedCertificate })).toMatchObject({ reason: 'missing_credential' });
+  });
+
+  it('has its own where there is no proxy', async () => {
+    expect((await decide({})).granted).toBe(true);
   });
 });

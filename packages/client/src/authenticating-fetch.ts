@@ -12,6 +12,7 @@ import {
 } from './plan.js';
 import { checkPolicy, isAllowedDestination, type ClientPolicy, type Policy } from './policy.js';
 import { quote } from './quote.js';
+import { isSecure } from './secure-url.js';
 
 export interface AuthenticationOptions {
   /** Where the agent is, as you know it: the card's own address, or any other of the same origin. */
@@ -194,10 +195,16 @@ async function transmit(
         'final address.',
     );
   }
-  // A key in the query is to be seen in nobody's log of responses.
-  if (credentials.query.size > 0)
-    Object.defineProperty(response, 'url', { value: url.href, configurable: true });
-  return response;
+  return credentials.query.size > 0 ? withUrl(response, url.href) : response;
+}
+
+/** A key in the query is to be seen in nobody's log of responses. */
+function withUrl(response: Response, url: string): Response {
+  const clone = response.clone.bind(response);
+  return Object.defineProperties(response, {
+    url: { configurable: true, value: url },
+    clone: { configurable: true, value: () => withUrl(clone(), url) },
+  });
 }
 
 /** A source may not heed the signal. */
@@ -225,7 +232,7 @@ async function discard({ body }: Response): Promise<void> {
 export function refusedDestination(url: URL): ClientError {
   return new ClientError(
     'ADDRESS_REFUSED',
-    url.protocol === 'http:'
+    url.protocol === 'http:' && !isSecure(url)
       ? `Credentials are not sent to ${url.origin}: over plain http, everybody on the way could read them.`
       : `Credentials are not sent to ${url.origin}: it is not the origin of the agent's url. If it is the agent's, name it ` +
           'in policy.origins.',

@@ -24,6 +24,9 @@ const mostInFlight = 10_000;
  *   not go to `endpoint`; `INVALID_OPTION` when the chosen alternative needs more than headers
  */
 export function authenticationHandler(options: AuthenticationHandlerOptions): AuthenticationHandler {
+  if (!URL.canParse(String(options.endpoint))) {
+    throw new ClientError('INVALID_OPTION', 'endpoint must be the URL of a JSON-RPC interface of the card.');
+  }
   const endpoint = new URL(options.endpoint);
   const { alternative, policy, authenticator } = prepare(options);
   if (alternative.steps.length > 0 && !isAllowedDestination(policy, endpoint))

@@ -10,6 +10,7 @@ const token = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,128}$/;
  * protocol, are made by the client itself, or are written to logs as a matter of course.
  */
 const reserved = new Set([
+  '__proto__', // which fetch loses
   'age',
   'allow',
   'connection',

@@ -11,6 +11,7 @@ import { isSecureUrl, type OutboundOptions } from './oauth/outbound.js';
 import { openProvider, type Provider } from './oauth/provider.js';
 import { tokensFrom, type Tokens } from './oauth/tokens.js';
 import { serverOfEndpoints, type TrustedServer } from './oauth/trusted-server.js';
+import { isScope } from './scopes.js';
 
 export interface DeviceFlowClientOptions extends OutboundOptions {
   readonly deviceAuthorizationUrl: string;
@@ -48,9 +49,12 @@ export class DeviceFlowClient {
       if (!isSecureUrl(url)) {
         throw new ClientError(
           'INVALID_OPTION',
-          `DeviceFlowClient: ${name} must be an https URL; plain http is for loopback addresses alone.`,
+          `DeviceFlowClient: ${name} must be an https URL, as text; plain http is for loopback addresses alone.`,
         );
       }
+    }
+    if (!Array.isArray(scopes) || !scopes.every(isScope)) {
+      throw new ClientError('INVALID_OPTION', 'DeviceFlowClient: scopes must be a list of scopes.');
     }
     const server = serverOfEndpoints({
       token_endpoint: tokenUrl,

@@ -52,13 +52,22 @@ export async function fetchJson(url: URL, send: Send, options: FetchJsonOptions)
     if (error instanceof ClientError || signal?.aborted === true) throw error;
     if (error instanceof Unfit) throw new ClientError(codes.invalid, `${what} ${error.message}.`);
     throw unavailable(
-      timer.aborted ? `did not answer within ${timeout / 1000} seconds` : 'cannot be reached',
+      timer.aborted ? `did not answer within ${timeout / 1000} seconds` : `cannot be reached${codeOf(error)}`,
       error,
     );
   }
 }
 
 class Unfit extends Error {}
+
+/** Such as ECONNREFUSED, or what is wrong with a certificate: fetch itself says no more than that it failed. */
+function codeOf(error: unknown): string {
+  for (let current = error; current instanceof Error; current = current.cause) {
+    const { code } = current as NodeJS.ErrnoException;
+    if (typeof code === 'string') return ` (${code})`;
+  }
+  return '';
+}
 
 async function readBounded({ body }: Response): Promise<string> {
   const decoder = new TextDecoder();

@@ -64,5 +64,7 @@ function invalid(message: string): ClientError {
 
 /** Whether credentials may go to this address: to an origin that the user named. None of those is insecure. */
 export function isAllowedDestination({ own }: Policy, url: URL): boolean {
-  return url.username === '' && url.password === '' && own.some(({ origin }) => origin === url.origin);
+  // A blob: URL has the origin of what is in it.
+  const isSame = ({ origin, protocol }: URL) => origin === url.origin && protocol === url.protocol;
+  return url.username === '' && url.password === '' && own.some(isSame);
 }

@@ -185,8 +185,8 @@ export class AgentSecurity<Ids extends string = never> {
     const ofCall = decision.granted ? await decideCall(policy, decision, call.operation) : decision;
     // The extended card always needs an authenticated caller (A2A 1.0 §13.3), also on an agent that is open to everyone.
     const final = call.operation === 'GetExtendedAgentCard' ? await requireCaller(policy, ofCall) : ofCall;
-    // A grant by another agent's security opens nothing here.
-    sign(final, this, true);
+    // A grant by another agent's security opens nothing here, nor does one for another operation.
+    sign(final, this, true, final === decision ? undefined : call.operation);
     publishDecision(final, call, policy.schemes, this.#options.onDecision);
     return final;
   }
@@ -199,7 +199,8 @@ export class AgentSecurity<Ids extends string = never> {
     this.#frozenPolicy();
     return protectRequestHandler(
       {
-        recognise: (decision) => (decision !== undefined && isFinal(decision, this) ? decision : undefined),
+        recognise: (decision, operation) =>
+          decision !== undefined && isFinal(decision, this, operation) ? decision : undefined,
         denyUnauthenticated: (operation) => this.#denyUnauthenticated(operation),
         publish: (card) => this.publish(card),
         agentCardUrl: this.agentCardUrl,

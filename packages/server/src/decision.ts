@@ -1,6 +1,7 @@
 import type { AuthRequest } from './auth-request.js';
 import type { SecurityRequirementDeclaration } from './card/declaration.js';
 import type { Challenge } from './challenge.js';
+import type { Operation } from './operation.js';
 import type { Principal } from './principal.js';
 import type { Verification } from './scheme.js';
 
@@ -81,23 +82,28 @@ export type SchemeOutcome =
 type Permits = NonNullable<(Verification & { readonly verified: true })['permits']>;
 
 /**
- * Knows which `AgentSecurity` made a decision, and whether it is final. In the decision itself, because a WeakSet with an
+ * Knows which `AgentSecurity` made a decision, whether it is final, and what it is about, where it is not about every
+ * operation. In the decision itself, because a WeakSet with an
  * entry for each request is a burden on the garbage collector; in private fields, which a copy has not.
  */
 abstract class Traceable {
   #madeBy: object | undefined;
   #isFinal = false;
+  #operation: Operation | undefined;
 
-  static readonly sign = (decision: Decision, by: object, isFinal: boolean): void => {
+  static readonly sign = (decision: Decision, by: object, isFinal: boolean, operation?: Operation): void => {
     decision.#madeBy = by;
     decision.#isFinal = isFinal;
+    decision.#operation = operation;
   };
 
   static readonly isMadeBy = (decision: Decision, by: object): boolean =>
     #madeBy in decision && decision.#madeBy === by;
 
-  static readonly isFinal = (decision: Decision, by: object): boolean =>
-    Traceable.isMadeBy(decision, by) && decision.#isFinal;
+  static readonly isFinal = (decision: Decision, by: object, operation: Operation): boolean =>
+    Traceable.isMadeBy(decision, by) &&
+    decision.#isFinal &&
+    (decision.#operation === undefined || decision.#operation === operation);
 }
 
 export const { sign, isMadeBy, isFinal } = Traceable;

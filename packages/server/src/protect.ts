@@ -10,8 +10,8 @@ import type { Operation } from './operation.js';
 
 /** What protecting a request handler needs of an `AgentSecurity`. */
 export interface Protection {
-  /** Undefined unless this very `AgentSecurity` made and concluded the decision. */
-  recognise(decision: Decision | undefined): Decision | undefined;
+  /** Undefined unless this very `AgentSecurity` made the decision, and concluded it for this operation. */
+  recognise(decision: Decision | undefined, operation: Operation): Decision | undefined;
   /** The denial of a call that nobody authenticated, which it reports. */
   denyUnauthenticated(operation: Operation): Denied;
   publish(card: AgentCard): AgentCard;
@@ -58,7 +58,8 @@ export function protectRequestHandler(protection: Protection, handler: A2AReques
 
   function decisionOf(context: ServerCallContext, operation: Operation): Decision {
     return (
-      protection.recognise(CallerUser.decisionOf(context.user)) ?? protection.denyUnauthenticated(operation)
+      protection.recognise(CallerUser.decisionOf(context.user), operation) ??
+      protection.denyUnauthenticated(operation)
     );
   }
 

@@ -53,7 +53,7 @@ export function chooseServer(
     if (url !== undefined && !isSecureUrl(url)) {
       throw new ClientError(
         'INVALID_OPTION',
-        `${source}(): ${name} must be an https URL; plain http is for loopback addresses alone.`,
+        `${source}(): ${name} must be an https URL, as text; plain http is for loopback addresses alone.`,
       );
     }
   }
