@@ -50,6 +50,9 @@ describe('npm run bench -- --quick', () => {
       'JWT never seen, JWKS, EdDSA, against no auth',
       '1,000 clients with a JWT each, against no auth',
       'opaque token seen before, against no auth',
+      'mutual TLS, against HTTPS without auth',
+      'gRPC, API key, against the key ignored',
+      'gRPC, JWT seen before, against the JWT ignored',
     ]);
   });
 
@@ -70,6 +73,12 @@ describe('npm run bench -- --quick', () => {
       'bare jose, JWKS, EdDSA',
       '1,000 clients with a JWT each',
       'opaque token seen before',
+      'HTTPS without auth',
+      'mutual TLS',
+      'gRPC, API key ignored',
+      'gRPC, API key',
+      'gRPC, JWT ignored',
+      'gRPC, JWT seen before',
       'steady state',
       'key rotation',
       'provider outage',
@@ -95,10 +104,18 @@ describe('npm run bench -- --quick', () => {
     ]);
   });
 
+  it('measures the client', () => {
+    expect(Object.keys(tables.Call ?? {})).toEqual([
+      'without authentication',
+      "API key: the client's part",
+      "token by client credentials: the client's part",
+    ]);
+  });
+
   it('has a number in every row', () => {
     const rows = Object.values(tables).flatMap((table) => Object.values(table));
     expect(rows).not.toEqual([]);
-    for (const [number = ''] of rows) expect(number).toMatch(/^\d[\d,]*(\.\d+)?( µs)?$/);
+    for (const [number = ''] of rows) expect(number).toMatch(/^-?\d[\d,]*(\.\d+)?( µs)?$/);
   });
 });
 

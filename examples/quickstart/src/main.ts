@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
+import { rm } from 'node:fs/promises';
 import { createServer, type Server } from 'node:http';
 import { setTimeout as wait } from 'node:timers/promises';
 import { promisify } from 'node:util';
@@ -138,6 +139,7 @@ function stopOnSignal(servers: readonly Server[], grpc: GrpcServer): void {
     }, 100);
     await Promise.race([Promise.all(closed), wait(DRAIN_MS)]);
     clearInterval(idle);
+    await rm(pki.folder, { recursive: true, force: true });
     process.exit(0);
   };
   process.once('SIGTERM', () => void stop());

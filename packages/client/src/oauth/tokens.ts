@@ -37,8 +37,9 @@ export function tokensFrom(response: TokenEndpointResponse, server: string, boun
   return {
     accessToken,
     tokenType: isDpop ? 'DPoP' : 'Bearer',
-    expiresAt:
+    expiresAt: finite(
       response.expires_in === undefined ? endOf(accessToken) : Date.now() + response.expires_in * 1000,
+    ),
     refreshToken,
     scopes: response.scope?.split(' ').filter((scope) => scope !== ''),
   };
@@ -47,7 +48,12 @@ export function tokensFrom(response: TokenEndpointResponse, server: string, boun
 /** The end of a JWT that its issuer kept silent about. It is not verified: who lies gets refused by the agent. */
 function endOf(accessToken: string): number | undefined {
   const { exp } = claimsOf(accessToken);
-  return typeof exp === 'number' && Number.isFinite(exp) ? exp * 1000 : undefined;
+  return typeof exp === 'number' ? exp * 1000 : undefined;
+}
+
+/** What is beyond all numbers is no end, and no store could keep it. */
+function finite(time: number | undefined): number | undefined {
+  return Number.isFinite(time) ? time : undefined;
 }
 
 /** What a JWT says, unverified; nothing for an opaque token. */
