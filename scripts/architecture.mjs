@@ -25,14 +25,15 @@ const architecture = {
     express: { mayImport: ['engine', 'card', 'http'] },
     grpc: { mayImport: ['engine', 'card', 'http'] },
     fetch: { mayImport: ['engine', 'card', 'http'] },
-    push: { mayImport: ['engine', 'tokens'] },
+    addresses: { mayImport: [] },
+    push: { mayImport: ['engine', 'tokens', 'addresses'] },
     service: { mayImport: ['engine', 'card', 'schemes', 'tokens'] },
     conformance: { mayImport: ['engine', 'card'] },
     index: {
       mayImport: ['engine', 'card', 'schemes', 'tokens', 'certificates', 'tls', 'http', 'push', 'service'],
     },
   },
-  client: { otherPackages: ['@a2a-auth/server/card'] },
+  client: { otherPackages: ['@a2a-auth/server/card', '@a2a-auth/server/addresses'] },
   passport: { otherPackages: ['@a2a-auth/server', '@a2a-auth/server/express'] },
   biscuit: { otherPackages: ['@a2a-auth/server'] },
 };

@@ -1,12 +1,12 @@
 import { lookup as resolve, type LookupAddress } from 'node:dns';
 import { isIP, type LookupFunction } from 'node:net';
 
+import { isLoopbackAddress, isSpecialAddress } from '@a2a-auth/server/addresses';
 import { Agent, buildConnector, fetch as undiciFetch } from 'undici';
 
 import type { TlsIdentity } from './credential-source.js';
 import { ClientError } from './errors.js';
 import { isLoopback } from './secure-url.js';
-import { isLoopbackAddress, isSpecialAddress } from './special-addresses.js';
 
 /** A fetch that can present a client certificate. */
 export type Send = (url: URL, init: RequestInit, identity?: TlsIdentity) => Promise<Response>;

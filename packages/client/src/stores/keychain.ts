@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { isAbsolute, join } from 'node:path';
 import { text } from 'node:stream/consumers';
 
 import { ClientError } from '../errors.js';
@@ -81,7 +81,8 @@ export function keychainTokenStore({ service, run = runSecretTool }: KeychainTok
     },
     async withLock(key, work) {
       const user = String(process.getuid?.() ?? '');
-      const folder = join(process.env.XDG_RUNTIME_DIR ?? tmpdir(), `a2a-auth-${user}`);
+      const { XDG_RUNTIME_DIR: runtime = '' } = process.env;
+      const folder = join(isAbsolute(runtime) ? runtime : tmpdir(), `a2a-auth-${user}`);
       await requirePrivateFolder(folder);
       const path = join(folder, `${accountOf(`${service} ${key}`)}.lock`);
       return inTurn(key, () => withFileLock(path, work));

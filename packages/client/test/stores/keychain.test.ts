@@ -96,6 +96,16 @@ it('locks between processes', async () => {
   expect(await readdir(join(runtime, folder))).toEqual([]);
 });
 
+it.each(['', 'runtime'])(
+  'has its locks in no folder that depends on where it runs: XDG_RUNTIME_DIR=%j',
+  async (at) => {
+    vi.stubEnv('XDG_RUNTIME_DIR', at);
+    vi.stubEnv('TMPDIR', runtime);
+    const store = keychainTokenStore({ service: 'my-agent', run: fakeSecretTool().run });
+    expect(await store.withLock?.('key', () => readdir(runtime))).toHaveLength(1);
+  },
+);
+
 it('starts secret-tool itself, and says so where there is none', async () => {
   vi.stubEnv('PATH', runtime);
   const store = keychainTokenStore({ service: 'my-agent' });

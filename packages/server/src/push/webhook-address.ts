@@ -2,7 +2,7 @@ import { Resolver } from 'node:dns/promises';
 import { isIP, type LookupFunction } from 'node:net';
 
 import { isSecure } from '../secure-url.js';
-import { isLoopbackAddress, isSpecialAddress } from './special-addresses.js';
+import { isLoopbackAddress, isSpecialAddress } from '../addresses/special-addresses.js';
 
 /** A webhook that must not be called. The message holds neither its credentials nor its path. */
 export class WebhookRefused extends Error {

@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
 
-import { isLoopbackAddress, isSpecialAddress } from '../src/special-addresses.js';
+import { isLoopbackAddress, isSpecialAddress } from '@a2a-auth/server/addresses';
 
 it.each([
   '127.0.0.1',

@@ -1,0 +1,1 @@
+export { isLoopbackAddress, isSpecialAddress } from './special-addresses.js';
