@@ -18,7 +18,8 @@ export type Send = (url: URL, init: RequestInit, identity?: TlsIdentity) => Prom
  * @param own the origins the user named; they may be anywhere. When all of them are on the loopback, others may be too.
  */
 export function guardedFetch(own: readonly URL[]): Send {
-  const hosts = new Set(own.map(({ hostname }) => bare(hostname)));
+  // Not their hosts: with another scheme or port, the name could lead to what no certificate vouches for.
+  const origins = new Set(own.map(({ origin }) => origin));
   const loopback = own.length > 0 && own.every(({ hostname }) => isLoopback(hostname));
   const isAllowed = (address: string) =>
     !isSpecialAddress(address) || (loopback && isLoopbackAddress(address));
@@ -31,7 +32,7 @@ export function guardedFetch(own: readonly URL[]): Send {
       connect(options, callback) {
         const host = bare(options.hostname);
         // An address in the place of a name is never looked up.
-        if (hosts.has(host)) free(options, callback);
+        if (origins.has(`${options.protocol}//${options.host ?? ''}`)) free(options, callback);
         else if (isIP(host) !== 0 && !isAllowed(host)) callback(refusedAddress(options.hostname), null);
         else guarded(options, callback);
       },

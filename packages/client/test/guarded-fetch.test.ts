@@ -77,6 +77,15 @@ describe('an address that a card named', () => {
     });
   });
 
+  it.each(['http://agent.example', 'https://agent.example:8443', 'http://agent.example:443'])(
+    'is refused at %s, when the host of the agent resolves to a private one there',
+    async (at) => {
+      resolveTo('127.0.0.1');
+      const send = guardedFetch([agent]);
+      await expect(send(new URL(at), {})).rejects.toMatchObject({ code: 'ADDRESS_REFUSED' });
+    },
+  );
+
   it('may be on the loopback when the agent is, but nowhere else that is private', async () => {
     const send = guardedFetch([new URL('http://localhost:1')]);
     const response = await send(new URL(`http://127.0.0.1:${String(port)}/`), {});

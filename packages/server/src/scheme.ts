@@ -34,8 +34,8 @@ export interface SecurityScheme<Credential = unknown> {
 
   /**
    * Whether the connection itself proves the credential, as it does a client certificate. Such a credential is verified
-   * also when a requirement lacks another one, so that the caller is told what lacks and the audit event who it was.
-   * Default false: an incomplete requirement costs nothing.
+   * also when a requirement lacks another one, so that the caller is told what lacks and the audit event who it was. It is
+   * of no use to anybody else, so that the audit event may quote it. Default false: an incomplete requirement costs nothing.
    */
   readonly provenByConnection?: boolean | undefined;
 

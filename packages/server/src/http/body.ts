@@ -1,5 +1,6 @@
-import { A2A_CONTENT_TYPE } from '@a2a-js/sdk';
+import { A2A_CONTENT_TYPE, A2A_VERSION_HEADER } from '@a2a-js/sdk';
 import { A2A_ERROR_CODE } from '@a2a-js/sdk/errors';
+import type { RequestHeaders } from '@a2a-js/sdk/server';
 
 import type { HttpBinding, HttpCall } from './call.js';
 import { errorResponse, type HttpResponse } from './response.js';
@@ -15,6 +16,21 @@ export const bodyTypes: Readonly<Record<HttpBinding, readonly string[]>> = {
   JSONRPC: ['application/json'],
   'HTTP+JSON': ['application/json', A2A_CONTENT_TYPE],
 };
+
+/**
+ * Whether another site may have sent a request without a body, such as one to cancel a task: browsers name the site, and send
+ * the caller's cookies, password or client certificate along. They ask first (CORS) before they send a type or a header
+ * that no form has.
+ */
+export function mayBeForged(binding: HttpBinding, method: string, headers: RequestHeaders): boolean {
+  const { origin, 'content-type': type, [A2A_VERSION_HEADER.toLowerCase()]: version } = headers;
+  return (
+    method === 'POST' &&
+    origin !== undefined &&
+    version === undefined &&
+    !bodyTypes[binding].includes(mediaTypeOf([type].flat().join()))
+  );
+}
 
 /** A content type without its parameters. */
 export function mediaTypeOf(contentType: string | null | undefined): string {

@@ -7,7 +7,7 @@ import { CallerUser } from '../caller.js';
 import type { Granted } from '../decision.js';
 import { configurationError } from '../errors.js';
 import { agentCardUrl, assertProtected } from '../protect.js';
-import { bodyErrorResponse } from './body.js';
+import { bodyErrorResponse, mayBeForged, notSentAsJson } from './body.js';
 import { httpJsonCall, jsonRpcCall, type HttpBinding, type HttpCall } from './call.js';
 import { contextBuilder } from './context-builder.js';
 import { isLostInTranslation, legacyExtendedCardResponse } from './legacy-extended-card.js';
@@ -70,7 +70,9 @@ export function callGate({
 
   async function pass(incoming: IncomingCall): Promise<Granted | HttpResponse> {
     const provisional = await security.authenticate(incoming.auth);
-    const bodyError = await incoming.readBody(provisional.granted);
+    const isForgeable = mayBeForged(binding, incoming.method, incoming.headers);
+    const bodyError =
+      (await incoming.readBody(provisional.granted)) ?? (isForgeable ? notSentAsJson() : undefined);
     const versionHeader = incoming.headers[VERSION_HEADER] as string | undefined;
     const body = bodyError === undefined ? incoming.body : undefined;
     const call =
