@@ -61,7 +61,7 @@ describe('authenticateElsewhere()', () => {
       'HTTP',
     );
     expect(granted(decision).principal.id).toBe('scheme:a|alice');
-    expect(isFinal(decision, security)).toBe(false);
+    expect(isFinal(decision, security, 'GetTask')).toBe(false);
   });
 
   it('is told to whoever listens', async () => {

@@ -245,7 +245,7 @@ describe('the addresses of the proxies', () => {
     );
   });
 
-  const { read } = plainText;
+  const read: ForwardedCertificateFormat['read'] = (request) => plainText.read(request);
   it.each([undefined, {}, { read }, { headers: [], read }])('need a format, and %o is none', (format) => {
     const options = { from: ['192.0.2.1'], format } as unknown as ForwardedCertificateOptions;
     expect(() => new AgentSecurity({ forwardedCertificate: options })).toThrow(/format must say/);

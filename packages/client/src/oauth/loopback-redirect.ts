@@ -1,7 +1,7 @@
 import { timingSafeEqual } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 
 /** Where the browser is sent after a login (RFC 8252 §7.3). */
 export interface RedirectOptions {
@@ -78,7 +78,17 @@ export async function openLoopbackRedirect(
     { requestTimeout: 5_000, headersTimeout: 5_000, connectionsCheckingInterval: 1_000 },
     handle,
   );
-  server.maxConnections = MAX_CONNECTIONS;
+  const sockets = new Set<Socket>();
+  server.on('connection', (socket) => {
+    sockets.add(socket);
+    socket.on('close', () => sockets.delete(socket));
+    // The oldest goes, and not the newest: whoever only holds connections must not keep the browser out.
+    const [oldest] = sockets;
+    if (oldest !== undefined && sockets.size > MAX_CONNECTIONS) {
+      sockets.delete(oldest);
+      oldest.destroy();
+    }
+  });
   server.listen(port, host === '[::1]' ? '::1' : '127.0.0.1');
   await once(server, 'listening');
   origin = `http://${host}:${String((server.address() as AddressInfo).port)}`;
