@@ -136,7 +136,6 @@ function httpTable(http: readonly HttpMeasurements[]): string {
         'gRPC, JWT seen before, against the JWT ignored',
         'gRPC, JWT seen before',
         'gRPC, JWT ignored',
-        atLeast(0.95),
       ),
     ],
   );

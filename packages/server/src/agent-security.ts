@@ -5,7 +5,7 @@ import type { AuthRequest } from './auth-request.js';
 import type { SecurityRequirementDeclaration, SecuritySchemeDeclaration } from './card/declaration.js';
 import { publishSecurity, type PublishedSecurity } from './card/publish.js';
 import { compilePolicy, secretHeaders, type RegisteredRequirement } from './configuration.js';
-import { decide, decideCall, denyAnonymous } from './decide.js';
+import { decide, decideCall, denyAnonymous, isConditional } from './decide.js';
 import { Denied, isFinal, isMadeBy, sign, type Decision } from './decision.js';
 import { hasDecisionListeners, publishDecision, type DecisionListener } from './decision-event.js';
 import { configurationError } from './errors.js';
@@ -164,7 +164,8 @@ export class AgentSecurity<Ids extends string = never> {
   async authenticateElsewhere(request: AuthRequest, binding: string): Promise<Decision> {
     const policy = this.#frozenPolicy();
     const decision = await this.authenticate(request);
-    const elsewhere = decision.granted ? await decideCall(policy, decision, undefined) : decision;
+    const elsewhere =
+      decision.granted && isConditional(decision) ? await decideCall(policy, decision, undefined) : decision;
     const final = await requireCaller(policy, elsewhere);
     publishDecision(final, { operation: 'unknown', binding }, policy.schemes, this.#options.onDecision);
     return final;
@@ -182,7 +183,10 @@ export class AgentSecurity<Ids extends string = never> {
   ): Promise<Decision> {
     if (!isMadeBy(decision, this)) throw new TypeError('This decision was made by another AgentSecurity.');
     const policy = this.#frozenPolicy();
-    const ofCall = decision.granted ? await decideCall(policy, decision, call.operation) : decision;
+    const ofCall =
+      decision.granted && isConditional(decision)
+        ? await decideCall(policy, decision, call.operation)
+        : decision;
     // The extended card always needs an authenticated caller (A2A 1.0 §13.3), also on an agent that is open to everyone.
     const final = call.operation === 'GetExtendedAgentCard' ? await requireCaller(policy, ofCall) : ofCall;
     // A grant by another agent's security opens nothing here, nor does one for another operation.

@@ -87,6 +87,15 @@ export async function decide(policy: Policy, request: AuthRequest, startedAt?: n
   );
 }
 
+/** Whether a grant has to be decided anew when it is known what is called. */
+export function isConditional(granted: Granted): boolean {
+  const now = Date.now();
+  return Granted.evaluation(granted).outcomes.some(
+    (outcome) =>
+      outcome.status === 'verified' && (outcome.permits !== undefined || hasEnded(outcome.principal, now)),
+  );
+}
+
 /**
  * Decides a granted request anew when it is known what is called, where a credential may not allow every call, or has ended
  * while the body was read. What was verified is not verified again; an alternative that was not needed before may be needed
@@ -100,12 +109,8 @@ export async function decideCall(
   operation: Operation | undefined,
 ): Promise<Decision> {
   const { request, credentials, outcomes, durationMs } = Granted.evaluation(granted);
+  if (request === undefined) return granted;
   const now = Date.now();
-  const isConditional = outcomes.some(
-    (outcome) =>
-      outcome.status === 'verified' && (outcome.permits !== undefined || hasEnded(outcome.principal, now)),
-  );
-  if (request === undefined || !isConditional) return granted;
   const call = { operation, forbidden: new Map<number, SchemeOutcome>() };
   const current = outcomes.map((outcome) =>
     outcome.status === 'verified' && hasEnded(outcome.principal, now) ? ended(outcome.principal) : outcome,

@@ -14,15 +14,19 @@ export function toAuthRequest(call: Call): AuthRequest {
 
 class GrpcAuthRequest implements AuthRequest {
   readonly method = 'POST';
-  /** Read at once: a connection that was torn down has none any more. */
-  readonly peerAddress: string | undefined;
   readonly #call: Call;
   readonly #metadata: Metadata;
+  /** Read at once: a connection that was torn down has none any more. */
+  readonly #peer: string;
 
   constructor(call: Call) {
-    this.peerAddress = addressOf(call.getPeer());
+    this.#peer = call.getPeer();
     this.#call = call;
     this.#metadata = call.metadata;
+  }
+
+  get peerAddress(): string | undefined {
+    return addressOf(this.#peer);
   }
 
   get remoteAddress(): string | undefined {
