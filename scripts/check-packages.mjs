@@ -188,15 +188,20 @@ async function main() {
       await checkTarball(one, packed);
       tarballs.push(packed.tarball);
     }
-    const sdk = `@a2a-js/sdk@${packages[0].manifest.peerDependencies['@a2a-js/sdk']}`;
+    const { peerDependencies } = packages.find(
+      ({ manifest }) => manifest.name === '@a2a-auth/server',
+    ).manifest;
+    const peer = (name) => `${name}@${peerDependencies[name]}`;
+    const sdk = peer('@a2a-js/sdk');
+    const grpc = ['@grpc/grpc-js', '@bufbuild/protobuf'].map(peer);
     const specifiers = packages.flatMap(exportsOf);
     const types = await Promise.all(['@types/node', '@types/express'].map(pinned));
     const check = (title, options) => checkInstalled(title, temp, packages, tarballs, options);
-    await check('Express 5', { peers: [sdk, 'express@5'], specifiers, types });
-    await check('Express 4', { peers: [sdk, 'express@4.21.2'], specifiers, types: [] });
-    await check('no Express', {
+    await check('Express 5', { peers: [sdk, ...grpc, 'express@5'], specifiers, types });
+    await check('Express 4', { peers: [sdk, ...grpc, 'express@4.21.2'], specifiers, types: [] });
+    await check('neither Express nor gRPC', {
       peers: [sdk],
-      specifiers: specifiers.filter((name) => !name.endsWith('/express')),
+      specifiers: specifiers.filter((name) => !/\/(?:express|grpc)$/.test(name)),
       types: [],
     });
   } finally {
