@@ -109,7 +109,7 @@ export async function decideCall(
   operation: Operation | undefined,
 ): Promise<Decision> {
   const { request, credentials, outcomes, durationMs } = Granted.evaluation(granted);
-  if (request === undefined) return granted;
+  if (request === undefined) throw new TypeError('A grant without a request cannot be decided anew.');
   const now = Date.now();
   const call = { operation, forbidden: new Map<number, SchemeOutcome>() };
   const current = outcomes.map((outcome) =>

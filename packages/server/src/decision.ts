@@ -83,8 +83,8 @@ type Permits = NonNullable<(Verification & { readonly verified: true })['permits
 
 /**
  * Knows which `AgentSecurity` made a decision, whether it is final, and what it is about, where it is not about every
- * operation. In the decision itself, because a WeakSet with an
- * entry for each request is a burden on the garbage collector; in private fields, which a copy has not.
+ * operation. In the decision itself, because a WeakSet with an entry for each request is a burden on the garbage
+ * collector; in private fields, which a copy has not.
  */
 abstract class Traceable {
   #madeBy: object | undefined;
