@@ -59,10 +59,11 @@ const orchestrator = pki.clients.orchestrator ?? (await pki.issueClient('orchest
 const stranger = pki.clients.stranger ?? (await pki.issueClient('stranger'));
 
 if (process.argv.includes('--serve')) {
-  console.log(`The agent: ${url}/a2a/jsonrpc`);
-  console.log(curl());
+  // Before the first line: whoever has read it may send the signal.
   const stop = () => void shutDown();
   process.once('SIGTERM', stop).once('SIGINT', stop);
+  console.log(`The agent: ${url}/a2a/jsonrpc`);
+  console.log(curl());
 } else {
   await show('no certificate', {});
   await show('a certificate, and no biscuit', { certificate: orchestrator });
