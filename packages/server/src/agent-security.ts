@@ -150,7 +150,9 @@ export class AgentSecurity<Ids extends string = never> {
    * not final before {@link conclude}.
    */
   authenticate(request: AuthRequest): Promise<Decision> {
-    return this.#decide(this.#frozenPolicy(), this.#forwarding?.view(request) ?? request);
+    const policy = this.#frozenPolicy();
+    const startedAt = hasDecisionListeners(this.#options.onDecision) ? performance.now() : undefined;
+    return decide(policy, this.#forwarding?.view(request) ?? request, this, startedAt);
   }
 
   /**
@@ -276,13 +278,6 @@ export class AgentSecurity<Ids extends string = never> {
     return this.#policy;
   }
 
-  async #decide(policy: Policy, request: AuthRequest): Promise<Decision> {
-    const startedAt = hasDecisionListeners(this.#options.onDecision) ? performance.now() : undefined;
-    const decision = await decide(policy, request, startedAt);
-    sign(decision, this, false);
-    return decision;
-  }
-
   #denyUnauthenticated(operation: Operation): Denied {
     const policy = this.#frozenPolicy();
     const evaluation = { request: undefined, credentials: [], outcomes: [], durationMs: undefined };
@@ -309,5 +304,5 @@ export class AgentSecurity<Ids extends string = never> {
 
 /** The anonymous alternative lets nobody in here. */
 function requireCaller(policy: Policy, decision: Decision): Decision | Promise<Decision> {
-  return decision.granted && decision.principals.size === 0 ? denyAnonymous(policy, decision) : decision;
+  return decision.granted && decision.isAnonymous ? denyAnonymous(policy, decision) : decision;
 }

@@ -12,7 +12,7 @@ export class CallerUser implements User {
   }
 
   get isAuthenticated(): boolean {
-    return this.#decision.granted && this.#decision.principals.size > 0;
+    return this.#decision.granted && !this.#decision.isAnonymous;
   }
 
   /** The principal's `id`; empty for a denied caller. */

@@ -2,15 +2,16 @@ import type { AuthRequest } from './auth-request.js';
 import {
   Denied,
   Granted,
+  sign,
   type Decision,
   type DenialReason,
-  type Evaluation,
   type SchemeOutcome,
+  type VerifiedPart,
 } from './decision.js';
 import { denialOf } from './denial.js';
 import { MalformedCredential, TooManyAttempts, VerifierUnavailable } from './errors.js';
 import type { Operation } from './operation.js';
-import { anonymousPrincipal, createPrincipal, type Principal } from './principal.js';
+import { createPrincipal, type Principal } from './principal.js';
 import type { Policy, PolicyRequirement, RegisteredScheme } from './policy.js';
 import type { Verification } from './scheme.js';
 import { isStrongEnough, lackingScopes } from './shortfall.js';
@@ -52,9 +53,15 @@ interface Deliberation {
  * Every scheme is asked for its credential before any is verified. A requirement with an absent credential costs
  * nothing; a scheme is verified at most once, however many requirements name it.
  *
+ * @param by who decides: what the decision is signed with
  * @param startedAt `performance.now()` at the start, when somebody wants the duration
  */
-export async function decide(policy: Policy, request: AuthRequest, startedAt?: number): Promise<Decision> {
+export async function decide(
+  policy: Policy,
+  request: AuthRequest,
+  by: object,
+  startedAt?: number,
+): Promise<Decision> {
   const outcomes: SchemeOutcome[] = [];
   const credentials: unknown[] = [];
   let malformed = false;
@@ -80,11 +87,13 @@ export async function decide(policy: Policy, request: AuthRequest, startedAt?: n
 
   const deliberation = { policy, request, credentials, outcomes };
   const result = malformed ? 'invalid_credential' : await firstMet(deliberation);
-  return conclusion(
+  const decision = conclusion(
     deliberation,
     result,
     startedAt === undefined ? undefined : performance.now() - startedAt,
   );
+  sign(decision, by, false);
+  return decision;
 }
 
 /** Whether a grant has to be decided anew when it is known what is called. */
@@ -151,10 +160,11 @@ async function firstMet(deliberation: Deliberation): Promise<PolicyRequirement |
 }
 
 function conclusion(
-  { policy, request, credentials, outcomes, call }: Deliberation,
+  deliberation: Deliberation,
   result: PolicyRequirement | DenialReason,
   durationMs: number | undefined,
 ): Decision {
+  const { policy, request, credentials, outcomes, call } = deliberation;
   // Also where another alternative is met: the audit event tells what did not allow the call.
   const told =
     call === undefined
@@ -163,7 +173,7 @@ function conclusion(
   const evaluation = { request, credentials, outcomes: told, durationMs };
   return typeof result === 'string'
     ? new Denied(denialOf(policy, result, told), evaluation)
-    : grant(policy, result, credentials, outcomes, evaluation);
+    : new Granted(verifiedParts(deliberation, result), evaluation);
 }
 
 /**
@@ -177,7 +187,11 @@ async function decideRequirement(
   const { outcomes, call } = deliberation;
   let result: 'granted' | DenialReason = 'granted';
   for (const { position, scopes } of requirement.entries) {
-    if (outcomes[position] === notVerified) outcomes[position] = await verify(deliberation, position);
+    if (outcomes[position] === notVerified) {
+      const outcome = verify(deliberation, position);
+      // What is known at once is not waited for: to wait costs as much as to look a key up.
+      outcomes[position] = isPromise(outcome) ? await outcome : outcome;
+    }
     const partial = judge(outcomes[position] ?? absent, scopes);
     if (partial === 'invalid_credential') return partial;
     // Of what remains, the farthest from a grant tells what the requirement lacks.
@@ -218,7 +232,8 @@ async function permission(
   { operation, forbidden }: NonNullable<Deliberation['call']>,
 ): Promise<'granted' | DenialReason> {
   const { policy, outcomes } = deliberation;
-  const principals = principalsOf(policy, requirement, outcomes);
+  const parts = verifiedParts(deliberation, requirement);
+  const principals = new Map(parts.map(({ schemeId, principal }) => [schemeId, principal]));
   for (const { position } of requirement.entries) {
     const outcome = outcomes[position];
     if (outcome?.status !== 'verified' || outcome.permits === undefined) continue;
@@ -287,7 +302,7 @@ function judge(outcome: SchemeOutcome, scopes: readonly string[]): 'granted' | D
   }
 }
 
-async function verify(deliberation: Deliberation, position: number): Promise<SchemeOutcome> {
+function verify(deliberation: Deliberation, position: number): SchemeOutcome | Promise<SchemeOutcome> {
   const { policy, request, credentials } = deliberation;
   const { id, scheme } = policy.schemes[position] as RegisteredScheme;
   const secret = secretOf(deliberation, position);
@@ -297,8 +312,21 @@ async function verify(deliberation: Deliberation, position: number): Promise<Sch
       request,
       resource: policy.resource,
     });
-    const verification = isPromise(answer) ? await within(policy.verificationTimeout, answer) : answer;
-    return outcomeOf(id, verification, secret);
+    return isPromise(answer)
+      ? verified(id, within(policy.verificationTimeout, answer), secret)
+      : outcomeOf(id, answer, secret);
+  } catch (error) {
+    return failure(error, secret, 'invalid');
+  }
+}
+
+async function verified(
+  schemeId: string,
+  answer: Promise<Verification>,
+  secret: unknown,
+): Promise<SchemeOutcome> {
+  try {
+    return outcomeOf(schemeId, await answer, secret);
   } catch (error) {
     return failure(error, secret, 'invalid');
   }
@@ -365,34 +393,17 @@ function ended(principal: Principal): SchemeOutcome {
   return { status: 'refused', reason: 'expired', detail: 'The credential has ended.', principal };
 }
 
-function grant(
-  policy: Policy,
-  requirement: PolicyRequirement,
-  credentials: readonly unknown[],
-  outcomes: readonly SchemeOutcome[],
-  evaluation: Evaluation,
-): Granted {
-  const principals = principalsOf(policy, requirement, outcomes);
-  const presented = new Map<string, unknown>();
-  for (const { position } of requirement.entries) {
-    presented.set((policy.schemes[position] as RegisteredScheme).id, credentials[position]);
-  }
-  const [primary] = principals.values();
-  return new Granted(primary ?? anonymousPrincipal, principals, presented, evaluation);
-}
-
-function principalsOf(
-  { schemes }: Policy,
+/** Everyone whose credential a requirement needs, once all of them are verified. */
+function verifiedParts(
+  { policy, credentials, outcomes }: Pick<Deliberation, 'policy' | 'credentials' | 'outcomes'>,
   { entries }: PolicyRequirement,
-  outcomes: readonly SchemeOutcome[],
-): ReadonlyMap<string, Principal> {
-  const principals = new Map<string, Principal>();
-  for (const { position } of entries) {
+): readonly VerifiedPart[] {
+  return entries.map(({ position }) => {
     const outcome = outcomes[position];
-    if (outcome?.status !== 'verified') continue;
-    principals.set((schemes[position] as RegisteredScheme).id, outcome.principal);
-  }
-  return principals;
+    if (outcome?.status !== 'verified') throw new TypeError('A requirement is met by what is verified alone.');
+    const { id } = policy.schemes[position] as RegisteredScheme;
+    return { schemeId: id, principal: outcome.principal, credential: credentials[position] };
+  });
 }
 
 function isPromise<T>(value: T | Promise<T>): value is Promise<T> {

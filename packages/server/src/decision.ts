@@ -2,7 +2,7 @@ import type { AuthRequest } from './auth-request.js';
 import type { SecurityRequirementDeclaration } from './card/declaration.js';
 import type { Challenge } from './challenge.js';
 import type { Operation } from './operation.js';
-import type { Principal } from './principal.js';
+import { anonymousPrincipal, type Principal } from './principal.js';
 import type { Verification } from './scheme.js';
 
 /** The one outcome of authenticating a request. */
@@ -108,32 +108,44 @@ abstract class Traceable {
 
 export const { sign, isMadeBy, isFinal } = Traceable;
 
+/** What the alternative that was met needed of one scheme. */
+export interface VerifiedPart {
+  readonly schemeId: string;
+  readonly principal: Principal;
+  readonly credential: unknown;
+}
+
 /** The caller may go on. */
 export class Granted extends Traceable {
   readonly granted = true;
   /** The principal of the scheme registered first among those of the alternative that was met. */
   readonly principal: Principal;
-  /** The principals of that alternative by scheme id, in the order of registration; empty for the anonymous caller. */
-  readonly principals: ReadonlyMap<string, Principal>;
-  readonly #credentials: ReadonlyMap<string, unknown>;
+  readonly #parts: readonly VerifiedPart[];
   readonly #evaluation: Evaluation;
+  #principals: ReadonlyMap<string, Principal> | undefined;
 
-  constructor(
-    principal: Principal,
-    principals: ReadonlyMap<string, Principal>,
-    credentials: ReadonlyMap<string, unknown>,
-    evaluation: Evaluation,
-  ) {
+  /** @param parts in the order of registration; none for the anonymous caller */
+  constructor(parts: readonly VerifiedPart[], evaluation: Evaluation) {
     super();
-    this.principal = principal;
-    this.principals = principals;
-    this.#credentials = credentials;
+    this.principal = parts[0]?.principal ?? anonymousPrincipal;
+    this.#parts = parts;
     this.#evaluation = evaluation;
+  }
+
+  /** Whether it is the anonymous alternative that was met. */
+  get isAnonymous(): boolean {
+    return this.#parts.length === 0;
+  }
+
+  /** The principals of that alternative by scheme id, in the order of registration; empty for the anonymous caller. */
+  get principals(): ReadonlyMap<string, Principal> {
+    this.#principals ??= new Map(this.#parts.map(({ schemeId, principal }) => [schemeId, principal]));
+    return this.#principals;
   }
 
   /** Private fields keep credentials out of JSON, logs and `util.inspect`. */
   static credential(granted: Granted, schemeId: string): unknown {
-    return granted.#credentials.get(schemeId);
+    return granted.#parts.find((part) => part.schemeId === schemeId)?.credential;
   }
 
   static evaluation(granted: Granted): Evaluation {
