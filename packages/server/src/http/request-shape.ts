@@ -96,7 +96,9 @@ function fits(value: unknown, shape: Shape): boolean {
   }
   if (typeof value !== 'object' || Array.isArray(value)) return false;
   return Object.entries(value).every(([name, field]) => {
-    const camelCased = name.replace(/_([a-z])/g, (_, letter: string) => letter.toUpperCase());
+    const camelCased = name.includes('_')
+      ? name.replace(/_([a-z])/g, (_, letter: string) => letter.toUpperCase())
+      : name;
     const fieldShape = Object.hasOwn(shape, camelCased) ? shape[camelCased] : undefined;
     return fieldShape === undefined || fits(field, fieldShape);
   });
