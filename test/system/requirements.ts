@@ -20,9 +20,9 @@ export const systemSuiteRequirements: readonly SystemSuite[] = [
   {
     file: 'test/system/keychain.test.ts',
     programs: [
-      { command: 'secret-tool', apt: 'libsecret-tools' },
       { command: 'gnome-keyring-daemon', apt: 'gnome-keyring' },
       { command: 'dbus-run-session', apt: 'dbus' },
+      { command: 'dbus-send', apt: 'dbus' },
     ],
   },
   { file: 'test/system/nginx.test.ts', programs: [{ command: 'nginx', apt: 'nginx-light' }] },

@@ -70,7 +70,7 @@ export {
 export type { Tokens } from './oauth/tokens.js';
 export type { Trust } from './oauth/trusted-server.js';
 export { fileTokenStore, type FileTokenStoreOptions } from './stores/file.js';
-export { keychainTokenStore, type KeychainTokenStoreOptions, type RunSecretTool } from './stores/keychain.js';
+export { keychainTokenStore, type Keychain, type KeychainTokenStoreOptions } from './stores/keychain.js';
 export { memoryTokenStore } from './stores/memory.js';
 export type { TokenStore } from './stores/token-store.js';
 export { mutualTls } from './tls/mutual-tls.js';

@@ -26,7 +26,7 @@ const NO_FOLLOW = constants.O_NOFOLLOW ?? 0;
  *
  * @throws {ClientError} `INVALID_OPTION`; its methods, `STORE_UNAVAILABLE`
  */
-export function fileTokenStore({ folder }: FileTokenStoreOptions): TokenStore {
+export function fileTokenStore({ folder }: FileTokenStoreOptions): Required<TokenStore> {
   if (typeof folder !== 'string' || folder === '') {
     throw new ClientError('INVALID_OPTION', 'fileTokenStore() needs a folder.');
   }

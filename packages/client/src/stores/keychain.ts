@@ -1,110 +1,148 @@
-import { spawn } from 'node:child_process';
-import { createHash } from 'node:crypto';
-import { tmpdir } from 'node:os';
+import { EncryptJWT, jwtDecrypt } from 'jose';
+import { randomBytes } from 'node:crypto';
+import { homedir } from 'node:os';
 import { isAbsolute, join } from 'node:path';
-import { text } from 'node:stream/consumers';
 
 import { ClientError } from '../errors.js';
-import { oneByOne } from '../oauth/shared-work.js';
-import { withFileLock } from './file-lock.js';
-import { requirePrivateFolder } from './private-folder.js';
+import { notice } from '../oauth/notice.js';
+import { unlessAborted } from '../oauth/shared-work.js';
+import { fileTokenStore } from './file.js';
+import { systemKeychain } from './system-keychain.js';
 import type { TokenStore } from './token-store.js';
 
 export interface KeychainTokenStoreOptions {
-  /** What the entries are filed under, such as the name of your program. */
+  /** What the key is filed under in the keychain, such as the name of your program. */
   readonly service: string;
-  /** Runs `secret-tool`. Default: starts it without a shell. */
-  readonly run?: RunSecretTool;
+  /** Default: the operating system's, by the package `@napi-rs/keyring`. */
+  readonly keychain?: Keychain;
 }
 
-/**
- * @param input what the program reads
- * @returns what it printed, and how it ended
- */
-export type RunSecretTool = (
-  args: readonly string[],
-  input: string,
-) => Promise<{ readonly code: number | null; readonly stdout: string; readonly stderr: string }>;
+/** Keeps short secrets of printable ASCII. */
+export interface Keychain {
+  /** @returns undefined only where there is none: a keychain that cannot tell has to throw */
+  get(service: string, account: string): Promise<string | undefined>;
+  set(service: string, account: string, secret: string): Promise<void>;
+}
+
+/** Beside other secrets that a program may have under its name. */
+const ACCOUNT = 'a2a-auth';
 
 /** Milliseconds that a person may take to unlock the keychain. */
 const TIMEOUT = 120_000;
 
-/** `secret-tool` cuts off what is longer, and reports success. */
-const MAX_BYTES = 8_192;
+const KEY_BYTES = 32;
+
+/** A key of 256 bits is used as it is (RFC 7518 §4.5), with AES-GCM (§5.3). */
+const algorithms = { alg: 'dir', enc: 'A256GCM' } as const;
 
 /**
- * Keeps logins in the keychain of a Linux desktop (Secret Service: GNOME Keyring, KWallet), by `secret-tool` of libsecret.
- * Secrets go through pipes, and are never arguments. A login of more than 8 KiB does not fit. Locks are files in
- * `XDG_RUNTIME_DIR`.
+ * Keeps logins in files, as {@link fileTokenStore} does, encrypted with a key that is in the keychain of the operating
+ * system: Keychain on macOS, Credential Manager on Windows, and the Secret Service elsewhere (GNOME Keyring, KWallet). The
+ * files are in the folder `a2a-auth/logins` of the user's application data. A login that the key does not open, such as
+ * after the key was lost, counts as none. Where there is no keychain, or it stays locked for two minutes, nothing is kept.
  *
- * @throws {ClientError} `INVALID_OPTION`; its methods, `STORE_UNAVAILABLE`, also where there is no keychain
+ * @throws {ClientError} `INVALID_OPTION`; its methods, `STORE_UNAVAILABLE`, also where `@napi-rs/keyring` is not installed
  */
-export function keychainTokenStore({ service, run = runSecretTool }: KeychainTokenStoreOptions): TokenStore {
+export function keychainTokenStore({
+  service,
+  keychain = systemKeychain,
+}: KeychainTokenStoreOptions): TokenStore {
   if (typeof service !== 'string' || !/^[\w\-.@]{1,100}$/.test(service)) {
     throw new ClientError('INVALID_OPTION', 'keychainTokenStore() needs a service, a short name.');
   }
-  const accountOf = (key: string) => createHash('sha256').update(key).digest('hex');
-  const attributesOf = (key: string) => ['service', service, 'account', accountOf(key)];
-  const inTurn = oneByOne();
+  const files = fileTokenStore({ folder: join(applicationData(), 'a2a-auth', 'logins') });
+  const nameOf = (key: string) => JSON.stringify([service, key]);
 
-  /** Whether it went well. It ends with 1 as well when there is nothing under these attributes, but then is silent. */
-  const call = async (args: readonly string[], input = '') => {
-    let result: Awaited<ReturnType<RunSecretTool>>;
+  const find = async () => readKey(await keychain.get(service, ACCOUNT));
+  const create = async () => {
+    const key = randomBytes(KEY_BYTES);
+    await keychain.set(service, ACCOUNT, key.toString('base64url'));
+    return key;
+  };
+  /** Of several processes that find none, one makes it: a second one would make the logins under the first unreadable. */
+  const findOrCreate = async () =>
+    (await find()) ??
+    (await files.withLock(JSON.stringify([service]), async () => (await find()) ?? (await create())));
+
+  let known: Promise<Uint8Array> | undefined;
+  const encryptionKey = async (): Promise<Uint8Array> => {
+    // A call that waits for a person cannot be stopped, and occupies a thread. Who asks again waits for the same call.
+    known ??= findOrCreate().catch((error: unknown) => {
+      known = undefined;
+      throw error;
+    });
     try {
-      result = await run(args, input);
-    } catch {
-      throw unavailable(
-        'secret-tool cannot be run. It comes with libsecret, and needs the session of a desktop.',
+      return await unlessAborted(known, AbortSignal.timeout(TIMEOUT));
+    } catch (error) {
+      if (error instanceof ClientError) throw error;
+      // What a keychain throws may show what it was given.
+      throw new ClientError(
+        'STORE_UNAVAILABLE',
+        'The keychain is locked, or there is none, as outside of a desktop session. fileTokenStore() works everywhere.',
       );
     }
-    const { code, stdout, stderr } = result;
-    if (stderr !== '' || (code !== 0 && code !== 1)) {
-      throw unavailable('The keychain cannot be used: secret-tool failed. Is this the session of a desktop?');
-    }
-    return { done: code === 0, stdout };
   };
 
   return {
     async get(key) {
-      const { done, stdout } = await call(['lookup', ...attributesOf(key)]);
-      return done ? stdout : undefined;
+      const secret = await encryptionKey();
+      const text = await files.get(nameOf(key));
+      if (text === undefined) return undefined;
+      const login = await decrypt(text, secret, nameOf(key));
+      if (login !== undefined) return login;
+      // Another process may have found that the key was lost, and made a new one.
+      known = undefined;
+      const current = await decrypt(text, await encryptionKey(), nameOf(key));
+      if (current === undefined) {
+        notice(
+          'UNREADABLE_SESSION',
+          'The key in the keychain does not open the login that is kept. It is not used.',
+        );
+      }
+      return current;
     },
     async set(key, value) {
-      if (Buffer.byteLength(value) > MAX_BYTES) {
-        throw unavailable(`The tokens are longer than the ${String(MAX_BYTES)} bytes of a keychain entry.`);
-      }
-      const { done } = await call(['store', `--label=${service}`, ...attributesOf(key)], value);
-      if (!done) throw unavailable('The keychain did not take the login.');
+      await files.set(nameOf(key), await encrypt(value, await encryptionKey(), nameOf(key)));
     },
-    async delete(key) {
-      await call(['clear', ...attributesOf(key)]);
-    },
-    async withLock(key, work) {
-      const user = String(process.getuid?.() ?? '');
-      const { XDG_RUNTIME_DIR: runtime = '' } = process.env;
-      const folder = join(isAbsolute(runtime) ? runtime : tmpdir(), `a2a-auth-${user}`);
-      await requirePrivateFolder(folder);
-      const path = join(folder, `${accountOf(`${service} ${key}`)}.lock`);
-      return inTurn(key, () => withFileLock(path, work));
-    },
+    delete: (key) => files.delete(nameOf(key)),
+    withLock: (key, work) => files.withLock(nameOf(key), work),
   };
 }
 
-const PROGRAM = 'secret-tool';
+/** What is no key counts as a lost one. */
+function readKey(text: string | undefined): Uint8Array | undefined {
+  const key = Buffer.from(text ?? '', 'base64url');
+  return key.length === KEY_BYTES ? key : undefined;
+}
 
-const runSecretTool: RunSecretTool = async (args, input) => {
-  const program = spawn(PROGRAM, args, { stdio: 'pipe', timeout: TIMEOUT });
-  const ended = new Promise<number | null>((resolve, reject) => {
-    program.on('error', reject);
-    program.on('close', resolve);
-  });
-  // A program that does not read is seen by how it ends.
-  program.stdin.on('error', () => undefined);
-  program.stdin.end(input);
-  const [code, stdout, stderr] = await Promise.all([ended, text(program.stdout), text(program.stderr)]);
-  return { code, stdout, stderr };
-};
+/** Names whose login it is: a file in the place of another opens nothing. */
+function encrypt(login: string, secret: Uint8Array, name: string): Promise<string> {
+  return new EncryptJWT({ login }).setProtectedHeader(algorithms).setSubject(name).encrypt(secret);
+}
 
-function unavailable(message: string): ClientError {
-  return new ClientError('STORE_UNAVAILABLE', `${message} fileTokenStore() works everywhere.`);
+async function decrypt(text: string, secret: Uint8Array, name: string): Promise<string | undefined> {
+  try {
+    const { payload } = await jwtDecrypt<{ login: string }>(text, secret, {
+      keyManagementAlgorithms: [algorithms.alg],
+      contentEncryptionAlgorithms: [algorithms.enc],
+      subject: name,
+    });
+    return payload.login;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Where programs of this user keep what stays on this machine, as each system has it. */
+function applicationData(): string {
+  const { LOCALAPPDATA = '', XDG_DATA_HOME = '' } = process.env;
+  switch (process.platform) {
+    case 'win32':
+      return isAbsolute(LOCALAPPDATA) ? LOCALAPPDATA : join(homedir(), 'AppData', 'Local');
+    case 'darwin':
+      return join(homedir(), 'Library', 'Application Support');
+    default:
+      // A relative path is to be ignored (XDG Base Directory Specification).
+      return isAbsolute(XDG_DATA_HOME) ? XDG_DATA_HOME : join(homedir(), '.local', 'share');
+  }
 }
