@@ -188,16 +188,15 @@ async function main() {
       await checkTarball(one, packed);
       tarballs.push(packed.tarball);
     }
-    const { peerDependencies } = packages.find(
-      ({ manifest }) => manifest.name === '@a2a-auth/server',
-    ).manifest;
+    const peerDependencies = Object.assign({}, ...packages.map(({ manifest }) => manifest.peerDependencies));
     const peer = (name) => `${name}@${peerDependencies[name]}`;
     const sdk = peer('@a2a-js/sdk');
     const grpc = ['@grpc/grpc-js', '@bufbuild/protobuf'].map(peer);
+    const keyring = peer('@napi-rs/keyring');
     const specifiers = packages.flatMap(exportsOf);
     const types = await Promise.all(['@types/node', '@types/express'].map(pinned));
     const check = (title, options) => checkInstalled(title, temp, packages, tarballs, options);
-    await check('Express 5', { peers: [sdk, ...grpc, 'express@5'], specifiers, types });
+    await check('Express 5', { peers: [sdk, ...grpc, keyring, 'express@5'], specifiers, types });
     await check('Express 4', { peers: [sdk, ...grpc, 'express@4.21.2'], specifiers, types: [] });
     await check('neither Express nor gRPC', {
       peers: [sdk],
