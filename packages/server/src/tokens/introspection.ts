@@ -172,6 +172,10 @@ function verificationFrom(
   const type = String(response.token_type).toLowerCase();
   if (type !== 'bearer' && type !== 'dpop')
     return refused(`its "token_type" is ${shown(response.token_type)}, which is not that of an access token`);
+  // Ory Hydra calls refresh tokens bearer tokens as well, and says here what they are.
+  const { token_use: use } = response;
+  if (use !== undefined && use !== 'access_token' && use !== 'access')
+    return refused(`its "token_use" is ${shown(use)}, which is not that of an access token`);
   if (type === 'dpop' && response.cnf?.jkt === undefined) {
     return refused('it is bound to a DPoP key, and the authorization server does not say to which one');
   }

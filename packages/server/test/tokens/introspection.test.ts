@@ -99,6 +99,11 @@ describe('an active token', () => {
     expect(await verify('opaque', { scopes })).toMatchObject({ scopes: ['admin'] });
   });
 
+  it.each(['access_token', 'access'])('may say that its use is %s', async (use) => {
+    answer(active({ token_use: use }));
+    expect(await verify()).toEqual(accepted);
+  });
+
   it('may be for several', async () => {
     answer(active({ aud: ['https://other.example', AUDIENCE] }));
     expect(await verify()).toEqual(accepted);
@@ -117,6 +122,9 @@ describe('an answer', () => {
     ['for nobody', { aud: undefined }],
     ['of a refresh token', { token_type: undefined }],
     ['of a refresh token, by name', { token_type: 'refresh_token' }],
+    ['of a refresh token that is called a bearer token', { token_use: 'refresh_token' }],
+    ['of an ID token that is called a bearer token', { token_use: 'id' }],
+    ['of a token whose use is no text', { token_use: ['access_token'] }],
     ['of a token of another type', { token_type: 'N_A' }],
     ['of a bound token that does not say to which key', { token_type: 'DPoP' }],
     ['of a bound token with an empty bond', { token_type: 'DPoP', cnf: {} }],
