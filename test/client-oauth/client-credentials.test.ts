@@ -342,6 +342,17 @@ describe('a token endpoint', () => {
     expect(elsewhere.calls).toEqual([]);
   });
 
+  it('that calls an unknown client an unauthorized one has both looked at', async () => {
+    const scripted = await scriptedServer({
+      '/token': (response) => {
+        sendJson(response, 401, { error: 'unauthorized_client' });
+      },
+    });
+    expect(await failure(tokenOf(at(scripted.url), wanted()))).toMatchObject({
+      message: expect.stringContaining('Check clientId') as string,
+    });
+  });
+
   it('cannot write to the terminal', async () => {
     const scripted = await scriptedServer({
       '/token': (response) => {

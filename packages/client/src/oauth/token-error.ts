@@ -82,6 +82,8 @@ function mendOf(oauthError: string): string {
     case 'invalid_client':
       return ' Check clientId and how the client authenticates.';
     case 'unauthorized_client':
+      // Keycloak says so of a wrong secret as well.
+      return ' Check clientId and how the client authenticates. It also has to be allowed this grant type there.';
     case 'unsupported_grant_type':
       return ' The client has to be allowed this grant type there.';
     case 'invalid_scope':
