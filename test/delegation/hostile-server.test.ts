@@ -57,6 +57,7 @@ describe('an answer is refused that has', () => {
   it('more scopes than were asked for', async () => {
     const error = await failure(answeredWith({ scope: 'ask admin' }, { scopes: ['ask'] }), 'exchanged-token');
     expect(error).toMatchObject({ code: 'TOKEN_REFUSED' });
+    expect(String(error)).toContain('with scopes that were not asked for: "admin".');
     expect((await answeredWith({ scope: 'ask' }, { scopes: ['ask', 'admin'] })).scopes).toEqual(['ask']);
     expect((await answeredWith({ scope: 'ask admin' })).scopes).toEqual(['ask', 'admin']);
   });

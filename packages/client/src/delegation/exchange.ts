@@ -4,6 +4,7 @@ import { genericGrantRequest, type Configuration, type TokenEndpointResponse } f
 import { ClientError } from '../errors.js';
 import type { TokenTypeUri } from '../oauth/token-exchange.js';
 import { tokensFrom, type Tokens } from '../oauth/tokens.js';
+import { quote } from '../quote.js';
 
 /** How a token is exchanged: by RFC 8693, or by RFC 7523 §2.1 at servers that have no token exchange. */
 export type DelegationGrant = 'token-exchange' | 'jwt-bearer';
@@ -99,7 +100,9 @@ function problemOf(response: TokenEndpointResponse, exchange: Exchange): string 
   // It would be good wherever the caller's is, and the next agent could use it there.
   if (token === subjectToken || token === actorToken) return 'gave back the very token that it was shown.';
   const beyond = response.scope?.split(' ').filter((scope) => scope !== '' && !scopes.includes(scope)) ?? [];
-  if (scopes.length > 0 && beyond.length > 0) return 'gave a token with more scopes than were asked for.';
+  if (scopes.length > 0 && beyond.length > 0) {
+    return `gave a token with scopes that were not asked for: ${quote(beyond.join(' '))}. Have it leave them out, or name them in scopes if the other agent may have them.`;
+  }
   return audienceProblem(token, exchange);
 }
 
