@@ -67,6 +67,9 @@ export interface IntrospectionOptions extends TokenMemoryOptions, DelegationOpti
 /** Metadata changes rarely; while it cannot be refreshed it is used on for a day. */
 const METADATA = { maxAge: 3_600_000, maxStale: 86_400_000, cooldown: 5_000 };
 
+/** Milliseconds. Some servers write the time of issue as `nbf`, by a clock that may be ahead of ours. */
+const CLOCK_TOLERANCE = 5_000;
+
 /**
  * Verifies opaque tokens by asking the authorization server (RFC 7662).
  *
@@ -182,7 +185,8 @@ function verificationFrom(
   const { exp, nbf } = response;
   if (exp === undefined) return refused('it has no "exp"');
   if (exp * 1000 <= Date.now()) return { verified: false, reason: 'expired', detail: 'The token has ended.' };
-  if (nbf !== undefined && !(nbf * 1000 <= Date.now())) return refused('its "nbf" is not reached yet');
+  if (nbf !== undefined && !(nbf * 1000 <= Date.now() + CLOCK_TOLERANCE))
+    return refused('its "nbf" is not reached yet');
   // A token that stands for the client itself has no subject of its own; RFC 9068 §2.2 has the client id there.
   const sub = response.sub ?? response.client_id;
   if (sub === undefined) return refused('it has neither "sub" nor "client_id"');

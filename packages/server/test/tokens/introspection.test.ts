@@ -104,6 +104,11 @@ describe('an active token', () => {
     expect(await verify()).toEqual(accepted);
   });
 
+  it('may begin a few seconds from now, by the clock of who issued it', async () => {
+    answer(active({ nbf: seconds + 5 }));
+    expect(await verify()).toEqual(accepted);
+  });
+
   it('may be for several', async () => {
     answer(active({ aud: ['https://other.example', AUDIENCE] }));
     expect(await verify()).toEqual(accepted);
@@ -132,7 +137,7 @@ describe('an answer', () => {
     ['with an expiry that is a string', { exp: String(seconds + 3600) }],
     ['with an expiry in milliseconds', { exp: NOW.getTime() + 3_600_000 }],
     ['with an expiry that is null', { exp: null }],
-    ['of a token that is not valid yet', { nbf: seconds + 60 }],
+    ['of a token that is not valid yet', { nbf: seconds + 6 }],
     ['of a token with a beginning that is no time', { nbf: 'later' }],
     ['without anybody', { sub: undefined, client_id: undefined }],
     ['with an empty subject', { sub: '' }],
