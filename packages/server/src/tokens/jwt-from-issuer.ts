@@ -220,9 +220,11 @@ function looksLikeAccessToken(claims: JWTPayload): boolean {
   if (typ !== undefined && typ !== 'Bearer' && typ !== 'DPoP') return false;
   if (use !== undefined) return use === 'access';
   if (['scope', 'scp', 'client_id', 'cid', 'appid'].some((claim) => claim in claims)) return true;
-  // Entra ID's ID tokens have roles too, but name no client besides the audience.
-  const hasPermissions = typ !== undefined || 'roles' in claims || 'permissions' in claims;
-  return hasPermissions && clientIdOf(claims) !== undefined;
+  const client = clientIdOf(claims);
+  if (client === undefined) return false;
+  if (typ !== undefined) return true;
+  // ID tokens have roles too where somebody puts them there, and the client as `azp`. But it is in their `aud` (OIDC Core §2).
+  return ('roles' in claims || 'permissions' in claims) && !hasAudience(claims.aud, [client]);
 }
 
 function readIssuer(

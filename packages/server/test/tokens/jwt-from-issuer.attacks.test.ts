@@ -557,6 +557,16 @@ describe('a token of another kind', () => {
       { typ: 'JWT' },
       { client_id: undefined, roles: ['admin'] },
     ],
+    [
+      'an ID token with roles and an authorized party, as Spring Authorization Server makes them',
+      { typ: 'JWT' },
+      { client_id: undefined, roles: ['admin'], azp: AUDIENCE },
+    ],
+    [
+      'an ID token with permissions, for several and an authorized party',
+      { typ: undefined },
+      { client_id: undefined, permissions: ['admin'], aud: [AUDIENCE, 'app'], azp: 'app' },
+    ],
     ['a refresh token of Keycloak', { typ: 'JWT' }, { typ: 'Refresh', azp: 'app', scope: 'openid' }],
     ['an offline token of Keycloak', { typ: 'JWT' }, { typ: 'Offline', azp: 'app', scope: 'openid' }],
     ['an action token of Keycloak', { typ: 'JWT' }, { typ: 'execute-actions', azp: 'app', scope: 'openid' }],
