@@ -202,8 +202,8 @@ function claimsProblem(issuer: Issuer, claims: JWTPayload, typ: string | undefin
 function idTokenProblem(claims: JWTPayload, clientIds: readonly string[]): string | undefined {
   const { aud, azp, iat } = claims;
   if (iat === undefined) return 'its "iat" is missing';
-  // Entra ID and Okta have `scp` in access tokens alone.
-  if (claims.token_use === 'access' || 'scp' in claims || (claims.typ !== undefined && claims.typ !== 'ID')) {
+  const isScoped = 'scope' in claims || 'scp' in claims;
+  if (isScoped || claims.token_use === 'access' || (claims.typ !== undefined && claims.typ !== 'ID')) {
     return 'it is an access token, which is no ID token';
   }
   if (Array.isArray(aud) && aud.length > 1 && azp === undefined) return 'it has several "aud" and no "azp"';

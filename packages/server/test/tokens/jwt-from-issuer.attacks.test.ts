@@ -640,6 +640,7 @@ describe('a token of another kind', () => {
       ['that is an access token of Keycloak', { typ: 'Bearer' }],
       ['that is an access token of Cognito', { token_use: 'access' }],
       ['that is an access token of Entra ID', { scp: 'ask' }],
+      ['that is an access token of Spring Authorization Server', { scope: ['ask'] }],
       ['that is a logout token', { events: { 'http://schemas.openid.net/event/backchannel-logout': {} } }],
     ])('one %s is refused', async (_what, claims) => {
       expect(await verify(idToken(claims), options)).toEqual(invalid);
