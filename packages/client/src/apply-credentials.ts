@@ -53,9 +53,13 @@ function unusable(message: string): ClientError {
   return new ClientError('CREDENTIAL_UNUSABLE', message);
 }
 
+/** Whether a handshake would be the same. */
+export function sameIdentity(a: TlsIdentity | undefined, b: TlsIdentity | undefined): boolean {
+  return a?.certificate === b?.certificate && a?.key === b?.key && a?.ca === b?.ca;
+}
+
 /** Whether nothing would be different. */
 export function sameCredentials(a: RequestCredentials, b: RequestCredentials): boolean {
-  const flat = ({ headers, query, tls }: RequestCredentials) =>
-    JSON.stringify([[...headers], [...query], tls?.certificate, tls?.key, tls?.ca]);
-  return flat(a) === flat(b);
+  const flat = ({ headers, query }: RequestCredentials) => JSON.stringify([[...headers], [...query]]);
+  return sameIdentity(a.tls, b.tls) && flat(a) === flat(b);
 }

@@ -1,10 +1,11 @@
+import { authenticatedCall, type Examined } from './authenticated-call.js';
 import { createAuthenticator, type Authentication, type Authenticator } from './authenticator.js';
-import { sameCredentials } from './apply-credentials.js';
 import type { AuthRequiredTask } from './denial.js';
 import { ClientError } from './errors.js';
-import { findDenial, type Examined } from './find-denial.js';
+import { findDenial } from './find-denial.js';
 import { guardedFetch, type Send } from './guarded-fetch.js';
 import {
+  choose,
   planAuthentication,
   type AuthenticationPlan,
   type Credentials,
@@ -67,40 +68,31 @@ export function authenticatingFetch(options: AuthenticatingFetchOptions): typeof
     if (secret && !isAllowedDestination(policy, request.url)) throw refusedDestination(request.url);
     const target = { method: request.method, url: request.url.href, signal: request.signal ?? undefined };
 
-    const once = async (authentication: Authentication): Promise<Examined> => {
+    const once = async (authentication: Authentication): Promise<Examined<Response>> => {
       const response = await transmit(send, request, authentication);
       authenticator.observe({ url: target.url, status: response.status, headers: response.headers });
       const { body } = request.init;
-      return findDenial(
+      const examined = await findDenial(
         response,
         { ...target, body: typeof body === 'string' ? body : undefined },
         onAuthRequired,
       );
+      return request.replayable ? examined : { ...examined, denial: undefined };
     };
-
-    const { signal } = target;
-    signal?.throwIfAborted();
-    const authentication = await unlessAborted(authenticator.authenticate(target), signal);
-    const first = await once(authentication);
-    if (first.denial === undefined || !request.replayable) return first.response;
-    try {
-      const scopes = await unlessAborted(authenticator.improve(authentication, first.denial), signal);
-      if (scopes === undefined) return first.response;
-      const improved = await unlessAborted(authenticator.authenticate(target, scopes), signal);
-      if (sameCredentials(improved.credentials, authentication.credentials)) return first.response;
-      await discard(first.response);
-      const second = await once(improved);
-      if (second.denial === undefined) authenticator.keepScopes(scopes);
-      return second.response;
-    } catch (error) {
-      await discard(first.response);
-      throw error;
-    }
+    return authenticatedCall(authenticator, target, { once, discard });
   };
 }
 
-/** What all ways to authenticate calls start with. */
-export function prepare({ url, card, credentials, plan, policy: allowed, resource }: AuthenticationOptions): {
+/**
+ * What all ways to authenticate calls start with.
+ *
+ * @param obstacle why an alternative cannot be met over this transport; another one is chosen then
+ * @throws {ClientError} `NO_ALTERNATIVE`, `INVALID_OPTION`; the obstacle, when there is no other alternative
+ */
+export function prepare(
+  { url, card, credentials, plan, policy: allowed, resource }: AuthenticationOptions,
+  obstacle: (alternative: PlannedAlternative) => ClientError | undefined = () => undefined,
+): {
   readonly alternative: PlannedAlternative;
   readonly policy: Policy;
   readonly authenticator: Authenticator;
@@ -112,7 +104,13 @@ export function prepare({ url, card, credentials, plan, policy: allowed, resourc
   const made = plan ?? planAuthentication(card, credentials ?? {}, policy);
   const { chosen } = made;
   if (chosen === undefined) throw noAlternative(made);
-  return { alternative: chosen, policy, authenticator: createAuthenticator(chosen.steps, policy, resource) };
+  const refused = obstacle(chosen);
+  const alternative =
+    refused === undefined
+      ? chosen
+      : choose(made.alternatives.filter((other) => obstacle(other) === undefined));
+  if (alternative === undefined) throw refused ?? noAlternative(made);
+  return { alternative, policy, authenticator: createAuthenticator(alternative.steps, policy, resource) };
 }
 
 function noAlternative({ alternatives }: AuthenticationPlan): ClientError {
@@ -205,24 +203,6 @@ function withUrl(response: Response, url: string): Response {
     url: { configurable: true, value: url },
     clone: { configurable: true, value: () => withUrl(clone(), url) },
   });
-}
-
-/** A source may not heed the signal. */
-async function unlessAborted<T>(work: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
-  if (signal === undefined) return work;
-  let abort: () => void = () => undefined;
-  const aborted = new Promise<never>((_resolve, reject) => {
-    abort = () => {
-      reject(signal.reason as Error);
-    };
-    if (signal.aborted) abort();
-    else signal.addEventListener('abort', abort, { once: true });
-  });
-  try {
-    return await Promise.race([work, aborted]);
-  } finally {
-    signal.removeEventListener('abort', abort);
-  }
 }
 
 async function discard({ body }: Response): Promise<void> {

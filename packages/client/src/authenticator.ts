@@ -5,7 +5,7 @@ import type { AuthenticationStep } from './plan.js';
 import type { Policy } from './policy.js';
 
 /** The request that is to be authenticated. */
-interface HttpTarget {
+export interface HttpTarget {
   readonly method: string;
   readonly url: string;
   readonly signal?: AbortSignal | undefined;

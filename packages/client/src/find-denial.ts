@@ -1,3 +1,4 @@
+import type { Examined } from './authenticated-call.js';
 import { isObject } from './card/json.js';
 import type { ReceivedChallenge } from './credential-source.js';
 import {
@@ -25,12 +26,6 @@ export interface SentRequest {
   readonly body: string | undefined;
 }
 
-export interface Examined {
-  readonly denial: Denial | undefined;
-  /** The response, to be read from its beginning. */
-  readonly response: Response;
-}
-
 /**
  * Looks whether a response is a denial: by its status, as a task in auth-required, or as the first event of a stream.
  *
@@ -40,7 +35,7 @@ export async function findDenial(
   response: Response,
   sent: SentRequest,
   onTask: ((task: AuthRequiredTask) => void) | undefined,
-): Promise<Examined> {
+): Promise<Examined<Response>> {
   const { status, headers } = response;
   const challenges = parseWwwAuthenticate(headers.get('www-authenticate'));
   if (status !== 200) return { denial: denialByStatus(status, challenges), response };
@@ -57,7 +52,7 @@ async function ofJson(
   sent: SentRequest,
   challenges: readonly ReceivedChallenge[],
   onTask: ((task: AuthRequiredTask) => void) | undefined,
-): Promise<Examined> {
+): Promise<Examined<Response>> {
   const { json, response } = await readJson(original);
   if (json === undefined) return { denial: undefined, response };
   const { denial, task } = judge(json, sent, challenges);
@@ -90,7 +85,7 @@ async function ofStream(
   sent: SentRequest,
   challenges: readonly ReceivedChallenge[],
   onTask: ((task: AuthRequiredTask) => void) | undefined,
-): Promise<Examined> {
+): Promise<Examined<Response>> {
   const read = eventReader(mostBytes);
   let first = true;
   let denial: Denial | undefined;

@@ -4,6 +4,7 @@ import { isIP, type LookupFunction } from 'node:net';
 import { isLoopbackAddress, isSpecialAddress } from '@a2a-auth/server/addresses';
 import { Agent, buildConnector, fetch as undiciFetch } from 'undici';
 
+import { sameIdentity } from './apply-credentials.js';
 import type { TlsIdentity } from './credential-source.js';
 import { ClientError } from './errors.js';
 import { isLoopback } from './secure-url.js';
@@ -84,10 +85,7 @@ function agents(create: (identity: TlsIdentity | undefined) => Agent) {
   let current: { identity: TlsIdentity; agent: Agent } | undefined;
   return (identity: TlsIdentity | undefined): Agent => {
     if (identity === undefined) return plain;
-    const same = (['certificate', 'key', 'ca'] as const).every(
-      (part) => current?.identity[part] === identity[part],
-    );
-    if (current === undefined || !same) {
+    if (current === undefined || !sameIdentity(current.identity, identity)) {
       // Its calls in flight go on to their end.
       void current?.agent.close();
       current = { identity, agent: create(identity) };

@@ -73,13 +73,18 @@ export function planFor(
   const candidates = candidatesOf(credentials);
   const requirements = card.requirements.length === 0 ? [{}] : card.requirements;
   const alternatives = requirements.map((requirement) => plan(requirement, card, candidates, policy));
+  return { chosen: choose(alternatives), alternatives };
+}
+
+/** Of those that can be met. */
+export function choose(alternatives: readonly PlannedAlternative[]): PlannedAlternative | undefined {
   const meetable = alternatives.filter((alternative) => alternative.meetable);
   const usesNothing = ({ steps }: PlannedAlternative) => steps.length === 0;
-  const chosen =
+  return (
     meetable.find((alternative) => !alternative.interactive && !usesNothing(alternative)) ??
     meetable.find(usesNothing) ??
-    meetable[0];
-  return { chosen, alternatives };
+    meetable[0]
+  );
 }
 
 /** The sources that may be tried for a scheme, by its id. */

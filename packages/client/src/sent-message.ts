@@ -13,7 +13,11 @@ export function sentMessage(method: string, url: string, body: string | undefine
     ? methods.has(String(request.method))
     : /\/message:(send|stream)$/.test(new URL(url).pathname);
   const params = isRpc ? request.params : request;
-  if (!isMessage || !isObject(params)) return undefined;
+  return isMessage && isObject(params) ? messageIn(params) : undefined;
+}
+
+/** What the parameters of a message operation send, in the form of any binding and version. */
+export function messageIn(params: JsonObject): SentMessage | undefined {
   // The JSON of the 0.3 protocol buffers calls it `request`.
   const message = member(params, 'message', 'request');
   if (!isObject(message)) return undefined;
