@@ -81,6 +81,7 @@ export interface ReceivedChallenge {
 
 export interface AgentResponse {
   readonly url: string;
+  /** Over gRPC, the HTTP status that its code stands for. */
   readonly status: number;
   readonly headers: Headers;
 }

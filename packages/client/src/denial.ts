@@ -93,6 +93,16 @@ export function classify(
   return isDenial ? { denial: denialOf(data, challenges) } : { task };
 }
 
+/**
+ * Whether an event of a stream says of itself that nothing follows: a status-update of 0.3 that is final, or a denial with
+ * the data of one.
+ */
+export function isLastEvent(payload: unknown, isDenial: boolean): boolean {
+  const found = findAuthRequired(payload);
+  if (found === undefined) return false;
+  return member(found.fields, 'final') === true || (isDenial && denialData(found.status) !== undefined);
+}
+
 function denialOf(data: JsonObject | undefined, challenges: readonly ReceivedChallenge[]): Denial {
   const reason = data === undefined ? undefined : text(data, 'reason');
   if (reason === 'not_permitted') return { kind: 'forbidden' };
