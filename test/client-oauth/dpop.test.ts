@@ -1,12 +1,17 @@
+import { AgentCard } from '@a2a-js/sdk';
+import type { Client } from '@a2a-js/sdk/client';
 import {
   authorizationCode,
   clientCredentials,
+  connect,
   dpop,
   fileTokenStore,
   mutualTls,
   type CredentialSource,
 } from '@a2a-auth/client';
-import { AgentSecurity, dpop as serverDpop, oauth2FromIssuer } from '@a2a-auth/server';
+import { grpcTransport } from '@a2a-auth/client/grpc';
+import { AgentSecurity, dpop as serverDpop, oauth2FromIssuer, type DecisionEvent } from '@a2a-auth/server';
+import { agentServices } from '@a2a-auth/server/grpc';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -14,6 +19,9 @@ import { calculateJwkThumbprint, decodeJwt, decodeProtectedHeader, EmbeddedJWK, 
 import { randomDPoPKeyPair } from 'openid-client';
 import { beforeAll, describe, expect, it } from 'vitest';
 
+import { createAgent } from '../support/agent.js';
+import { collect, request } from '../support/client.js';
+import { closeGrpcAfterTests, grpcCard, listenGrpc, versions } from '../support/grpc.js';
 import { listTasks, startOAuthAgent, type OAuthAgent } from '../support/oauth/agent.js';
 import {
   SECRET,
@@ -24,6 +32,7 @@ import { closeServersAfterTests } from '../support/oauth/servers.js';
 import { UserAgent } from '../support/oauth/user-agent.js';
 import { failure, oauthScheme, requestFor, scriptedServer, tokenAnswer, tokenOf } from './support.js';
 
+closeGrpcAfterTests();
 closeServersAfterTests();
 
 let server: AuthorizationServer;
@@ -120,6 +129,47 @@ it('learns the nonces of the agent', async () => {
   const source = dpop(service(server));
   expect(await callAgent(agent, source)).toEqual([401, 200]);
   expect(await callAgent(agent, source)).toEqual([200]);
+});
+
+describe.each(versions)('over gRPC %s', (version) => {
+  it.each([
+    ['a message', (client: Client) => client.sendMessage(request('hello'))],
+    ['a stream', (client: Client) => collect(client.sendMessageStream(request('hello')))],
+    ['another operation', (client: Client) => client.getTask({ tenant: '', id: 'none' })],
+  ])('learns the nonces of the agent from the refusal of %s', async (_name, call) => {
+    const { server: listener, address } = await listenGrpc();
+    const resource = `http://${address}`;
+    const oauth = await oauth2FromIssuer({
+      issuer: server.issuer,
+      flows: ['clientCredentials'],
+      scopes: { ask: 'Ask.' },
+      audience: resource,
+      dpop: serverDpop({ required: true, nonce: true }),
+    });
+    const decisions: string[] = [];
+    const onDecision = ({ granted }: DecisionEvent) => decisions.push(granted ? 'granted' : 'denied');
+    const security = new AgentSecurity({ resource, onDecision })
+      .addSecurityScheme('service', oauth.clientCredentials)
+      .addSecurityRequirement({ service: ['ask'] });
+    server.addResource(resource);
+    const card = grpcCard(address);
+    card.supportedInterfaces = card.supportedInterfaces.filter((one) => one.protocolVersion === version);
+    const { requestHandler } = createAgent(card);
+    for (const { definition, implementation } of agentServices({ security, requestHandler }))
+      listener.addService(definition, implementation);
+
+    const client = await connect(resource, {
+      credentials: [dpop(service(server))],
+      transports: [grpcTransport()],
+      resource,
+      fetch: async () => Response.json(AgentCard.toJSON(security.publish(card))),
+    });
+    await call(client).catch((error: unknown) => {
+      expect(error).toMatchObject({ name: 'TaskNotFoundError' });
+    });
+    await client.sendMessage(request('hello'));
+    expect(decisions).toEqual(['denied', 'granted', 'granted']);
+  });
 });
 
 it('learns the nonces of the authorization server', async () => {

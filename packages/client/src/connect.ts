@@ -1,24 +1,17 @@
-import {
-  ClientFactory,
-  JsonRpcTransportFactory,
-  RestTransportFactory,
-  type Client,
-  type ClientConfig,
-} from '@a2a-js/sdk/client';
+import type { Client, ClientConfig } from '@a2a-js/sdk/client';
 
-import { authenticatingFetch, refusedDestination } from './authenticating-fetch.js';
+import { authenticatingFetch } from './authenticating-fetch.js';
 import { cardUrl, fetchCard } from './card/fetch-card.js';
 import type { JsonObject } from './card/json.js';
-import { readCard, type AgentCardSecurity } from './card/read-card.js';
-import type { CardInterface } from './card/read-interfaces.js';
-import { toSdkCard } from './card/sdk-card.js';
+import { readCard } from './card/read-card.js';
 import { verifyCard, type CardTrust } from './card/verify-card.js';
-import type { AuthRequiredTask } from './denial.js';
-import { ClientError } from './errors.js';
+import { clientForCard } from './client-for-card.js';
+import type { ClientTransport } from './client-transport.js';
 import type { TlsIdentity } from './credential-source.js';
+import type { AuthRequiredTask } from './denial.js';
 import { guardedFetch, type Send } from './guarded-fetch.js';
-import { planFor, requireSources, type AuthenticationPlan, type Credentials } from './plan.js';
-import { checkPolicy, isAllowedDestination, type ClientPolicy, type Policy } from './policy.js';
+import { planFor, requireSources, type Credentials } from './plan.js';
+import { checkPolicy, type ClientPolicy } from './policy.js';
 
 export interface ConnectOptions {
   /** By scheme id, or a list of which each scheme gets the first that fits. */
@@ -36,6 +29,8 @@ export interface ConnectOptions {
    * `policy.origins`, and can present client certificates; yours has to see to the first, and cannot do the second.
    */
   readonly fetch?: typeof fetch | undefined;
+  /** Further transports, such as `grpcTransport()` of `@a2a-auth/client/grpc`. JSON-RPC and HTTP+JSON are there always. */
+  readonly transports?: readonly ClientTransport[] | undefined;
   /** The bindings to try first, as the SDK has them. Default: the order of the card. */
   readonly preferredTransports?: readonly string[] | undefined;
   /** The SDK's configuration of its client: polling, interceptors and so on. */
@@ -54,9 +49,9 @@ export interface ConnectOptions {
  *   `INVALID_OPTION`
  */
 export async function connect(url: string | URL, options: ConnectOptions): Promise<Client> {
-  const { credentials, requireSignedCard, preferredTransports, clientConfig, signal, ...rest } = options;
-  const policy = checkPolicy(url, rest.policy);
-  const { fetch: given } = rest;
+  const { credentials, requireSignedCard, onAuthRequired, resource, fetch: given, signal, ...rest } = options;
+  const { policy: allowed, ...sdkOptions } = rest;
+  const policy = checkPolicy(url, allowed);
   const address = cardUrl(new URL(url));
   // An agent may want the certificate before it shows its card. It goes to the address that the user gave.
   const identity = given === undefined ? await clientCertificate(credentials, address, signal) : undefined;
@@ -67,19 +62,14 @@ export async function connect(url: string | URL, options: ConnectOptions): Promi
   const card = requireSignedCard === undefined ? fetched : await verifyCard(fetched, requireSignedCard);
   const security = readCard(card);
   const plan = planFor(security, credentials, policy);
-  const authenticated = authenticatingFetch({ ...rest, url, plan });
-  const interfaces = usableInterfaces(security, plan, policy);
-  const transports = [JsonRpcTransportFactory, RestTransportFactory].map(
-    (Factory) => new Factory(transportOptions(authenticated) as never),
-  );
-  const factory = new ClientFactory({
-    transports,
-    ...(clientConfig === undefined ? {} : { clientConfig }),
-    ...(preferredTransports === undefined ? {} : { preferredTransports: [...preferredTransports] }),
-    // The card is in the SDK's form already, in which the SDK's own resolver would lose the schemes.
-    cardResolver: { resolve: () => Promise.reject(new TypeError('The card was fetched already.')) },
+  const session = { url, plan, policy: allowed, resource, onAuthRequired };
+  return clientForCard({
+    card: card as JsonObject,
+    security,
+    session,
+    fetch: authenticatingFetch({ ...session, fetch: given }),
+    ...sdkOptions,
   });
-  return factory.createFromAgentCard(toSdkCard(card as JsonObject, security, interfaces));
 }
 
 /** The certificate of the first source that has one. */
@@ -103,35 +93,4 @@ async function clientCertificate(
     return tls;
   }
   return undefined;
-}
-
-const bindings = new Set(['JSONRPC', 'HTTP+JSON']);
-
-/** The interfaces that this client speaks and the credentials may go to. */
-function usableInterfaces(
-  { interfaces }: AgentCardSecurity,
-  { chosen }: AuthenticationPlan,
-  policy: Policy,
-): readonly CardInterface[] {
-  const spoken = interfaces.flatMap((candidate) => {
-    const { url, binding } = candidate;
-    return bindings.has(binding) && URL.canParse(url) ? [{ candidate, url: new URL(url) }] : [];
-  });
-  const [first] = spoken;
-  if (first === undefined) {
-    throw new ClientError(
-      'CARD_INVALID',
-      'The agent card offers no interface that this client speaks: JSONRPC or HTTP+JSON.',
-    );
-  }
-  const usable = spoken.filter(({ url }) =>
-    chosen?.steps.length === 0 ? /^https?:$/.test(url.protocol) : isAllowedDestination(policy, url),
-  );
-  if (usable.length === 0) throw refusedDestination(first.url);
-  return usable.map(({ candidate }) => candidate);
-}
-
-/** The SDK has classes for the options of its factories, and exports none of them. */
-function transportOptions(authenticated: typeof fetch): unknown {
-  return { fetchImpl: authenticated, legacyCompat: { enabled: true } };
 }

@@ -7,6 +7,7 @@ export {
 export { authenticationHandler, type AuthenticationHandlerOptions } from './authentication-handler.js';
 export { basic } from './sources/basic.js';
 export { bearer } from './sources/bearer.js';
+export type { ClientTransport, OpenTransport, TransportSession } from './client-transport.js';
 export { connect, type ConnectOptions } from './connect.js';
 export type {
   AgentResponse,

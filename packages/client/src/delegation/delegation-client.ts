@@ -4,6 +4,7 @@ import { authenticatingFetch } from '../authenticating-fetch.js';
 import { isObject, type JsonObject } from '../card/json.js';
 import { readCard } from '../card/read-card.js';
 import { verifyCard, type CardTrust } from '../card/verify-card.js';
+import { clientForCard } from '../client-for-card.js';
 import type { ConnectOptions } from '../connect.js';
 import type { CredentialSource } from '../credential-source.js';
 import { ClientError } from '../errors.js';
@@ -11,7 +12,6 @@ import type { Tokens } from '../oauth/tokens.js';
 import { planFor, type AuthenticationPlan } from '../plan.js';
 import { checkPolicy } from '../policy.js';
 import { mutualTls } from '../tls/mutual-tls.js';
-import { clientForCard } from './client-for-card.js';
 import {
   delegatedTokens,
   type DelegatedTokens,
@@ -114,30 +114,26 @@ export class DelegationClient {
       requireSignedCard,
       ...rest
     } = options;
-    const { onAuthRequired, signal, ...sdkOptions } = rest;
-    const { url, tls, fetch, card } = await this.#discovery[place](agent, originsOf(agent, rest.policy));
+    const { clientConfig, onAuthRequired, policy: allowed, preferredTransports, signal } = rest;
+    const { url, tls, fetch, card } = await this.#discovery[place](agent, originsOf(agent, allowed));
     const resource = rest.resource ?? (audience === undefined ? url : undefined);
     const caller = this.source({ subjectToken, audience, resource, expectedAudience, scopes });
 
-    const policy = checkPolicy(url, rest.policy);
+    const policy = checkPolicy(url, allowed);
     const verified = await cardBy(requireSignedCard, await card(signal));
     const security = readCard(verified);
     const sources = [caller, ...credentials, ...(tls === undefined ? [] : [mutualTls(tls)])];
     const plan = actingFor(caller, planFor(security, sources, policy));
     const presentsCertificate =
       this.#hasCertificate || plan.chosen?.steps.some(({ scheme }) => scheme.type === 'mutualTLS') === true;
+    const session = { url, plan, policy: allowed, onAuthRequired };
     return clientForCard({
-      ...sdkOptions,
       card: verified,
       security,
-      policy,
-      fetch: authenticatingFetch({
-        url,
-        plan,
-        policy: rest.policy,
-        onAuthRequired,
-        ...(presentsCertificate ? {} : { fetch }),
-      }),
+      session,
+      fetch: authenticatingFetch({ ...session, ...(presentsCertificate ? {} : { fetch }) }),
+      clientConfig,
+      preferredTransports,
     });
   }
 }

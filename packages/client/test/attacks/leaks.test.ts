@@ -11,18 +11,24 @@ import {
   fileTokenStore,
   jwtBearer,
   memoryTokenStore,
+  planAuthentication,
   refreshing,
   tokenExchange,
 } from '@a2a-auth/client';
-import { grpcAuthentication } from '@a2a-auth/client/grpc';
+import { grpcAuthentication, grpcTransport } from '@a2a-auth/client/grpc';
+import { status } from '@grpc/grpc-js';
 import { once } from 'node:events';
 import { createServer, type RequestListener } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { inspect } from 'node:util';
 import { describe, expect, it, onTestFinished } from 'vitest';
 
+import { closeGrpcAfterTests } from '../../../../test/support/grpc.js';
 import { json, scriptedFetch } from '../support/agent.js';
 import { bearerScheme, cardJson, queryKey } from '../support/card.js';
+import { tokenAgent } from '../support/grpc-agent.js';
+
+closeGrpcAfterTests();
 
 const secret = 'S3CRET';
 const issuer = 'https://login.example';
@@ -44,6 +50,13 @@ async function serve(listener: RequestListener): Promise<string> {
     server.closeAllConnections();
   });
   return `http://127.0.0.1:${String((server.address() as AddressInfo).port)}`;
+}
+
+function connectGrpc() {
+  const supportedInterfaces = [{ url: 'agent.example', protocolBinding: 'GRPC', protocolVersion: '1.0' }];
+  const { fetch } = scriptedFetch(json({ ...card, supportedInterfaces }));
+  const transports = [grpcTransport()];
+  return connect('https://agent.example', { credentials: [bearer(secret)], transports, fetch });
 }
 
 const store = memoryTokenStore();
@@ -77,8 +90,18 @@ it.each<[string, unknown]>([
       credentials: [bearer(secret)],
     }),
   ],
+  ['a client over gRPC', await connectGrpc()],
 ])('%s shows no secret', (_name, value) => {
   expectNoSecret(value);
+});
+
+it('a failed call over gRPC shows no secret', async () => {
+  const { client: failing } = await tokenAgent([{ code: status.UNAUTHENTICATED }], {
+    plan: planAuthentication(card, [bearer(secret)]),
+  });
+  const failure: unknown = await failing.getTask({ tenant: '', id: 't' }).catch((error: unknown) => error);
+  expect(failure).toBeInstanceOf(Error);
+  expectNoSecret(failure);
 });
 
 describe('a key that goes into the query', () => {
