@@ -238,6 +238,15 @@ describe('the card of A2A 0.3', () => {
     expect(await cardOf(await fetchCard(version))).toHaveProperty('protocolVersion', '0.3');
   });
 
+  it.each([undefined, ''])(
+    'has the interfaces of all versions for whoever asks without A2A-Version (%s), as a 1.0 client may that left it out',
+    async (version) => {
+      const { supportedInterfaces, ...legacy } = await cardOf(await fetchCard(version));
+      expect(supportedInterfaces).toEqual((await cardOf(await fetchCard('1.0'))).supportedInterfaces);
+      expect(legacy).toEqual(await cardOf(await fetchCard('0.3')));
+    },
+  );
+
   it('is not there when the card has no 0.3 interface: callers without A2A-Version get the one of 1.0', async () => {
     const { supportedInterfaces } = agentCard('https://agent.example');
     const modern = await startAgent({

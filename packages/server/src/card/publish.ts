@@ -68,8 +68,8 @@ function isEmpty(record: object | undefined): boolean {
 }
 
 /** The protocol's JSON of a card, A2A 1.0. */
-export function toCardJson(card: AgentCard): unknown {
-  return AgentCard.toJSON(card);
+export function toCardJson(card: AgentCard): Record<string, unknown> {
+  return AgentCard.toJSON(card) as Record<string, unknown>;
 }
 
 /**

@@ -16,8 +16,9 @@ export interface AgentCardRouteOptions {
 
 /**
  * Serves the agent card as the protocol's JSON: in the 1.0 form, or in the 0.3 form for callers who ask for it by
- * `A2A-Version`, or by sending none, provided that the card offers a 0.3 interface. The SDK's own `agentCardHandler`
- * serves its in-memory form, which is not the protocol's.
+ * `A2A-Version`, or by sending none, provided that the card offers a 0.3 interface. Who sends none finds the
+ * `supportedInterfaces` of 1.0 on it too. The SDK's own `agentCardHandler` serves its in-memory form, which is not the
+ * protocol's.
  */
 export function agentCardRoute({ security, requestHandler, maxAge }: AgentCardRouteOptions): RequestHandler {
   security.validate();

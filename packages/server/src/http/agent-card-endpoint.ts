@@ -19,7 +19,8 @@ export interface AgentCardRequest {
 
 /**
  * Answers with the agent card as the protocol's JSON: in the 1.0 form, or in the 0.3 form for callers who ask for it by
- * `A2A-Version`, or by sending none, provided that the card offers a 0.3 interface.
+ * `A2A-Version`, or by sending none, provided that the card offers a 0.3 interface. Who sends none may also be a 1.0 client
+ * that left it out: for that one, the 0.3 form has the `supportedInterfaces` of 1.0 too, as from the SDK.
  *
  * @param requestHandler what `security.protect()` returned
  * @param maxAge seconds; 0 makes clients and proxies ask each time
@@ -34,8 +35,11 @@ export function agentCardEndpoint(
       return { status: 405, headers: { allow: 'GET, HEAD' }, body: '' };
     }
     const card = await requestHandler.getAgentCard();
+    const current = toCardJson(card);
     const legacy = isLegacyVersion(version) ? await toLegacyCardJson(card, security.published) : undefined;
-    const body = JSON.stringify(legacy ?? toCardJson(card));
+    const { supportedInterfaces } = current;
+    const extra = version === undefined || version === '' ? { supportedInterfaces } : {};
+    const body = JSON.stringify(legacy === undefined ? current : { ...legacy, ...extra });
     const etag = `"${createHash('sha256').update(body).digest('base64url')}"`;
     const headers = {
       vary: A2A_VERSION_HEADER,

@@ -31,7 +31,7 @@ export async function legacyExtendedCardResponse(
   if (legacy === undefined) return undefined;
   if (call.binding === 'JSONRPC')
     return jsonResponse(200, call, { jsonrpc: '2.0', id: call.id, result: legacy });
-  const { securitySchemes } = toCardJson(card) as { readonly securitySchemes?: unknown };
+  const { securitySchemes } = toCardJson(card);
   return jsonResponse(200, call, {
     ...legacy,
     securitySchemes,
