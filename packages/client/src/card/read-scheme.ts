@@ -35,7 +35,8 @@ const plain = (name: string) => name.toLowerCase().replaceAll('_', '');
 
 /**
  * Reads a scheme in the form of A2A 1.0, of OpenAPI (A2A 0.3), or in which the SDK holds it in memory and some agents
- * serve it. Whatever is not understood has no way to be met.
+ * serve it. Of a scheme that is there in both versions at once, that of 1.0 counts: it can say more. Whatever is not
+ * understood has no way to be met.
  */
 export function readScheme(value: unknown): CardScheme {
   if (!isObject(value)) return unknown('It is no object.');
@@ -89,17 +90,16 @@ function findFields(value: JsonObject): { kind: Kind; fields: JsonObject } | und
     const fields = member(held, 'value');
     return kind !== undefined && isObject(fields) ? { kind, fields } : undefined;
   }
-  const type = text(value, 'type');
-  if (type !== undefined) {
-    const kind = kindsByType.get(plain(type));
-    return kind === undefined ? undefined : { kind, fields: value };
-  }
   const wrapped = Object.keys(value).flatMap((name) => {
     const kind = kindsByWrapper.get(plain(name));
     const fields = value[name];
     return kind !== undefined && isObject(fields) ? [{ kind, fields }] : [];
   });
-  return wrapped.length === 1 ? wrapped[0] : undefined;
+  const type = text(value, 'type');
+  if (type === undefined) return wrapped.length === 1 ? wrapped[0] : undefined;
+  const kind = kindsByType.get(plain(type));
+  if (kind === undefined || wrapped.some((other) => other.kind !== kind)) return undefined;
+  return { kind, fields: wrapped[0]?.fields ?? value };
 }
 
 const flowTypes = new Map<string, OAuthFlowDeclaration['type']>([

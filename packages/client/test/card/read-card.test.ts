@@ -50,6 +50,19 @@ const spellings: Readonly<Record<string, Record<string, unknown>>> = {
       { schemes: { mtls: { list: [] }, oauth: { list: ['read'] } } },
     ],
   },
+  'both versions in one, as agents in Python serve it': {
+    securitySchemes: {
+      key: { ...headerKey('X-Key'), type: 'apiKey', in: 'header', name: 'X-Key' },
+      mtls: { ...mtlsScheme, type: 'mutualTLS' },
+      oauth: { ...oauthScheme(scopes), type: 'oauth2', flows: { clientCredentials: { tokenUrl, scopes } } },
+    },
+    securityRequirements: [{ schemes: { key: {} } }, { schemes: { mtls: {}, oauth: { list: ['read'] } } }],
+    security: [{ key: [] }, { mtls: [], oauth: ['read'] }],
+  },
+  '1.0 with bare lists of scopes, as agents in Go serve it': {
+    securitySchemes: { key: headerKey('X-Key'), mtls: mtlsScheme, oauth: oauthScheme(scopes) },
+    securityRequirements: [{ schemes: { key: [] } }, { schemes: { mtls: [], oauth: ['read'] } }],
+  },
   "the SDK's object": AgentCard.fromJSON(
     cardJson({ key: headerKey('X-Key'), mtls: mtlsScheme, oauth: oauthScheme(scopes) }, [
       { key: [] },
@@ -111,6 +124,23 @@ it('takes several flows of one scheme as several ways to meet it', () => {
   ]);
 });
 
+it('reads the 1.0 form of a scheme that is there in both, since that of 0.3 has no device code flow and no pkceRequired', () => {
+  const device = { deviceAuthorizationUrl: 'https://issuer.example/device', tokenUrl, scopes };
+  const code = { authorizationUrl: 'https://issuer.example/authorize', tokenUrl, scopes };
+  const { schemes } = readCard({
+    securitySchemes: {
+      device: { oauth2SecurityScheme: { flows: { deviceCode: device } }, type: 'oauth2', flows: {} },
+      code: {
+        oauth2SecurityScheme: { flows: { authorizationCode: { ...code, pkceRequired: true } } },
+        type: 'oauth2',
+        flows: { authorizationCode: code },
+      },
+    },
+  });
+  expect(schemes.get('device')?.ways).toEqual([{ type: 'oauth2', flow: { type: 'deviceCode', ...device } }]);
+  expect(schemes.get('code')?.ways).toMatchObject([{ flow: { pkceRequired: true } }]);
+});
+
 it('takes a scheme of which it knows no flow as one for a token from elsewhere', () => {
   const { schemes } = readCard({
     securitySchemes: { oauth: { type: 'oauth2', flows: { password: { tokenUrl, scopes } } } },
@@ -122,6 +152,7 @@ it.each([
   ['of an unknown type', { type: 'quantum' }],
   ['of an unknown 1.0 shape', { quantumSecurityScheme: {} }],
   ['of two kinds at once', { ...headerKey(), ...mtlsScheme }],
+  ['of another kind in 0.3 than in 1.0', { ...mtlsScheme, type: 'apiKey', in: 'header', name: 'X-Key' }],
   ['that is no object', 'apiKey'],
   ['that is null', null],
   ['without a place for its key', { type: 'apiKey', name: 'X-Key' }],
