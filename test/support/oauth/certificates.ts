@@ -28,8 +28,8 @@ export function certificateAuthority() {
   ): forge.pki.Certificate => {
     const certificate = forge.pki.createCertificate();
     certificate.publicKey = certified.publicKey;
-    // The leading zero keeps the number positive.
-    certificate.serialNumber = `00${randomBytes(15).toString('hex')}`;
+    // The leading one keeps the number positive, and its encoding minimal whatever follows.
+    certificate.serialNumber = `01${randomBytes(15).toString('hex')}`;
     certificate.validity.notBefore = new Date(Date.now() - DAY_MS);
     certificate.validity.notAfter = new Date(Date.now() + 365 * DAY_MS);
     certificate.setSubject(name);

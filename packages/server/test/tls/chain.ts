@@ -22,8 +22,8 @@ export function chainOf(...names: readonly [string, string, ...string[]]): reado
     const key = forge.pki.privateKeyFromPem(pair.privateKey);
     const certificate = forge.pki.createCertificate();
     certificate.publicKey = forge.pki.publicKeyFromPem(pair.publicKey);
-    // The leading zero keeps the number positive.
-    certificate.serialNumber = `00${randomBytes(15).toString('hex')}`;
+    // The leading one keeps the number positive, and its encoding minimal whatever follows.
+    certificate.serialNumber = `01${randomBytes(15).toString('hex')}`;
     certificate.validity.notBefore = new Date(Date.now() - HOUR_MS);
     certificate.validity.notAfter = new Date(Date.now() + HOUR_MS);
     certificate.setSubject([{ name: 'commonName', value: name }]);
