@@ -126,7 +126,7 @@ describe('methods', () => {
     ['POST', '/tasks', 'GET, HEAD'],
     ['DELETE', '/mine/tasks/t-1', 'GET, HEAD'],
     ['PUT', '/tasks/t-1:subscribe', 'GET, HEAD, POST'],
-    ['PATCH', '/tasks/t-1/pushNotificationConfigs', 'POST, GET, HEAD'],
+    ['PATCH', '/tasks/t-1/pushNotificationConfigs', 'GET, HEAD, POST'],
     ['POST', '/tasks/t-1/pushNotificationConfigs/c-1', 'GET, HEAD, DELETE'],
     ['OPTIONS', '/extendedAgentCard', 'GET, HEAD'],
   ])('%s is none of HTTP+JSON %s', async (method, path, allow) => {

@@ -11,25 +11,25 @@ export interface HttpJsonTarget {
   readonly configId?: string | undefined;
 }
 
-type Route = readonly [methods: string, path: RegExp, operation: HttpJsonTarget['operation']];
+type Route = readonly [methods: readonly string[], path: RegExp, operation: HttpJsonTarget['operation']];
 
 const task: readonly Route[] = [
-  ['GET POST', /^\/tasks\/(?<taskId>[^/]+):subscribe$/i, 'SubscribeToTask'],
-  ['POST', /^\/tasks\/(?<taskId>[^/]+):cancel$/i, 'CancelTask'],
-  ['GET', /^\/tasks\/(?<taskId>[^/]+)$/i, 'GetTask'],
+  [['GET', 'POST'], /^\/tasks\/(?<taskId>[^/]+):subscribe$/i, 'SubscribeToTask'],
+  [['POST'], /^\/tasks\/(?<taskId>[^/]+):cancel$/i, 'CancelTask'],
+  [['GET'], /^\/tasks\/(?<taskId>[^/]+)$/i, 'GetTask'],
 ];
 
 const configs = '/tasks/(?<taskId>[^/]+)/pushNotificationConfigs';
 const pushNotificationConfigs: readonly Route[] = [
-  ['POST', new RegExp(`^${configs}$`, 'i'), 'CreateTaskPushNotificationConfig'],
-  ['GET', new RegExp(`^${configs}$`, 'i'), 'ListTaskPushNotificationConfigs'],
-  ['GET', new RegExp(`^${configs}/(?<configId>[^/]+)$`, 'i'), 'GetTaskPushNotificationConfig'],
-  ['DELETE', new RegExp(`^${configs}/(?<configId>[^/]+)$`, 'i'), 'DeleteTaskPushNotificationConfig'],
+  [['POST'], new RegExp(`^${configs}$`, 'i'), 'CreateTaskPushNotificationConfig'],
+  [['GET'], new RegExp(`^${configs}$`, 'i'), 'ListTaskPushNotificationConfigs'],
+  [['GET'], new RegExp(`^${configs}/(?<configId>[^/]+)$`, 'i'), 'GetTaskPushNotificationConfig'],
+  [['DELETE'], new RegExp(`^${configs}/(?<configId>[^/]+)$`, 'i'), 'DeleteTaskPushNotificationConfig'],
 ];
 
 const messages: readonly Route[] = [
-  ['POST', /^\/message:send$/i, 'SendMessage'],
-  ['POST', /^\/message:stream$/i, 'SendStreamingMessage'],
+  [['POST'], /^\/message:send$/i, 'SendMessage'],
+  [['POST'], /^\/message:stream$/i, 'SendStreamingMessage'],
 ];
 
 /**
@@ -38,16 +38,16 @@ const messages: readonly Route[] = [
  * a tenant that is called "tasks". What is decided has to be what is done.
  */
 const routes: readonly Route[] = [
-  ['GET', /^\/extendedAgentCard$/i, 'GetExtendedAgentCard'],
+  [['GET'], /^\/extendedAgentCard$/i, 'GetExtendedAgentCard'],
   ...messages,
   ...task,
-  ['GET', /^\/tasks$/i, 'ListTasks'],
+  [['GET'], /^\/tasks$/i, 'ListTasks'],
   ...pushNotificationConfigs,
 ];
 
 /** The routes of 0.3, after `/v1`. */
 const legacyRoutes: readonly Route[] = [
-  ['GET', /^\/card$/i, 'GetExtendedAgentCard'],
+  [['GET'], /^\/card$/i, 'GetExtendedAgentCard'],
   ...messages,
   ...task,
   ...pushNotificationConfigs,
@@ -65,13 +65,20 @@ export function httpJsonTarget(
   versionHeader: string | undefined,
 ): HttpJsonTarget | undefined {
   const verb = method === 'HEAD' ? 'GET' : method;
-  return candidates(path, versionHeader).find(([methods]) => methods.split(' ').includes(verb))?.[1];
+  const trimmed = path.length > 1 ? path.replace(/\/$/, '') : path;
+  const legacy = isLegacyPath(path, versionHeader)
+    ? find(legacyRoutes, verb, '0.3', trimmed.slice('/v1'.length))
+    : undefined;
+  const [, tenant, rest] = /^\/([^/]+)(\/.*)$/.exec(trimmed) ?? [];
+  // A path of 0.3 that 0.3 does not know may be one of 1.0, of the tenant "v1".
+  return legacy ?? find(routes, verb, '1.0', trimmed, tenant, rest);
 }
 
 /** The methods that the path has; none for a path that nobody knows. */
 export function httpJsonMethods(path: string, versionHeader: string | undefined): readonly string[] {
-  const methods = candidates(path, versionHeader).flatMap(([found]) => found.split(' '));
-  return [...new Set(methods.flatMap((method) => (method === 'GET' ? ['GET', 'HEAD'] : [method])))];
+  return ['GET', 'HEAD', 'POST', 'DELETE'].filter(
+    (method) => httpJsonTarget(method, path, versionHeader) !== undefined,
+  );
 }
 
 /** Whether the path is one of 0.3. */
@@ -79,30 +86,21 @@ export function isLegacyPath(path: string, versionHeader: string | undefined): b
   return isLegacyVersion(versionHeader) && /^\/v1\//i.test(path);
 }
 
-type Candidate = readonly [methods: string, target: HttpJsonTarget];
-
-/** Every route that fits the path, in order. A path of 0.3 that 0.3 does not know may be one of 1.0, of the tenant "v1". */
-function candidates(path: string, versionHeader: string | undefined): readonly Candidate[] {
-  const trimmed = path.length > 1 ? path.replace(/\/$/, '') : path;
-  const [, tenant, rest] = /^\/([^/]+)(\/.*)$/.exec(trimmed) ?? [];
-  return [
-    ...(isLegacyPath(path, versionHeader)
-      ? legacyRoutes.flatMap((route) => fit(route, trimmed.slice('/v1'.length), '0.3'))
-      : []),
-    ...routes.flatMap((route) => [
-      ...fit(route, trimmed, '1.0'),
-      ...(rest === undefined ? [] : fit(route, rest, '1.0', tenant)),
-    ]),
-  ];
-}
-
-function fit(
-  [methods, pattern, operation]: Route,
-  path: string,
+/** @param tenant what the path begins with, if that is a tenant, and `rest` what it goes on with */
+function find(
+  among: readonly Route[],
+  verb: string,
   protocolVersion: '1.0' | '0.3',
+  path: string,
   tenant?: string,
-): readonly Candidate[] {
-  const match = pattern.exec(path);
-  if (match === null) return [];
-  return [[methods, { operation, protocolVersion, tenant, ...match.groups }]];
+  rest = '',
+): HttpJsonTarget | undefined {
+  for (const [methods, pattern, operation] of among) {
+    if (!methods.includes(verb)) continue;
+    const match = pattern.exec(path);
+    if (match !== null) return { operation, protocolVersion, ...match.groups };
+    const matchOfTenant = pattern.exec(rest);
+    if (matchOfTenant !== null) return { operation, protocolVersion, tenant, ...matchOfTenant.groups };
+  }
+  return undefined;
 }
