@@ -186,6 +186,19 @@ describe('an agent behind a mount path', () => {
     }
   });
 
+  it.each([{ jsonRpcPath: '/rpc', httpJsonPath: '/' }, { jsonRpcPath: '/' }])(
+    'has a card for everybody also with %j',
+    async (paths) => {
+      const { url } = await start((app, { requestHandler }) => {
+        const security = createSecurity({ resource: 'https://agent.example' });
+        app.use(agentRouter({ security, requestHandler, ...paths }));
+      });
+      for (const path of ['agent-card.json', 'oauth-protected-resource']) {
+        expect((await fetch(`${url}/.well-known/${path}`)).status).toBe(200);
+      }
+    },
+  );
+
   it('lives next to another agent, whose callers it does not let in', async () => {
     const other = new AgentSecurity()
       .addSecurityScheme('key', {

@@ -67,17 +67,18 @@ export function agentRouter(options: AgentRouterOptions): RequestHandler {
 
   const router = Router();
   const jsonRpc = jsonRpcRoute(gateOptions);
+  router.use(
+    `/${AGENT_CARD_PATH}`,
+    agentCardRoute({ security, requestHandler, ...(cardMaxAge === undefined ? {} : { maxAge: cardMaxAge }) }),
+  );
+  router.use(protectedResourceRoute(security));
+  // After what is for everybody: their paths may be above it.
   router.use(jsonRpcPath, jsonRpc.mounted);
   router.use(
     httpJsonPath,
     behind(authenticate({ ...gateOptions, binding: 'HTTP+JSON' }), restHandler(sdkOptions)),
     badRequestHandler,
   );
-  router.use(
-    `/${AGENT_CARD_PATH}`,
-    agentCardRoute({ security, requestHandler, ...(cardMaxAge === undefined ? {} : { maxAge: cardMaxAge }) }),
-  );
-  router.use(protectedResourceRoute(security));
   // What most calls are for, and to look for it in a router takes longer than to authenticate the caller.
   return (req, res, next) => {
     if (req.url === jsonRpcPath) jsonRpc.atPath(req, res, next);
