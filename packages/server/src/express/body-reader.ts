@@ -18,6 +18,8 @@ export function bodyReader(binding: HttpBinding, limit: number | string): BodyRe
   const parse: RequestHandler = express.json({ limit, type, strict: false });
   return async (req, res) => {
     if (isPlain(req, type, limit)) return readPlain(req);
+    // The parser of Express 4 would make an object of nothing.
+    if (!hasBody(req) && req.body === undefined) return undefined;
     if (hasBody(req) && !type.includes(mediaTypeOf(req.headers['content-type']))) return notSentAsJson();
     const failure = await new Promise<unknown>((resolve) => {
       void parse(req, res, (error?: unknown) => {
