@@ -199,6 +199,19 @@ describe('an agent behind a mount path', () => {
     },
   );
 
+  it('tells JSON-RPC from HTTP+JSON also where one is below the other', async () => {
+    const { url } = await start((app, { requestHandler }) => {
+      app.use(agentRouter({ security: createSecurity(), requestHandler, httpJsonPath: '/a2a' }));
+    });
+    for (const path of ['/a2a/jsonrpc', '/a2a/jsonrpc/', '/a2a/JSONRPC', '/a2a/jsonrpc?a=b']) {
+      const answer = await send(`${url}${path}`, { version: '1.0' }, { method: 'POST', path: '', body: {} });
+      expect(await answer.json()).toMatchObject({ jsonrpc: '2.0' });
+    }
+    const combination = { binding: 'HTTP+JSON', version: '1.0' } as const;
+    const answer = await send(`${url}/a2a`, combination, sendMessage(combination), granted.partner);
+    expect(await answer.text()).toContain('Done.');
+  });
+
   it('lives next to another agent, whose callers it does not let in', async () => {
     const other = new AgentSecurity()
       .addSecurityScheme('key', {
@@ -358,10 +371,33 @@ describe('with other middleware around', () => {
   it('what it does not know goes on to the rest of the application', async () => {
     const { url } = await start((app, { requestHandler }) => {
       app.use(agentRouter({ security: createSecurity(), requestHandler }));
-      app.get('/health', (_req, res) => void res.send('well'));
+      app.get(['/health', '/a2a/rest/health', '/a2a/jsonrpc/health'], (_req, res) => void res.send('well'));
     });
     expect(await (await fetch(`${url}/health`)).text()).toBe('well');
+    for (const path of ['/a2a/rest/health', '/a2a/jsonrpc/health']) {
+      const ask = (headers: Headers) =>
+        fetch(`${url}${path}`, { headers: { 'A2A-Version': '1.0', ...headers } });
+      expect((await ask({})).status).toBe(401);
+      expect(await (await ask(granted.partner)).text()).toBe('well');
+    }
   });
+
+  it.each([false, 'simple', 'extended', () => ({})])(
+    'the query is read as A2A has it, whatever parser the application has: %s',
+    async (parser) => {
+      const running = await start((app, { requestHandler }) => {
+        app.set('query parser', parser);
+        app.use(agentRouter({ security: createSecurity(), requestHandler }));
+      });
+      const list = (query: string) =>
+        fetch(`${running.urlOf({ binding: 'HTTP+JSON' })}/tasks?${query}`, {
+          headers: { 'A2A-Version': '1.0', ...granted.partner },
+        });
+      expect(await (await list('pageSize=7&b[a]=1')).json()).toMatchObject({ pageSize: 7 });
+      expect((await list('pageSize=7&pageSize=8')).status).toBe(400);
+      expect((await list('contextId=a&contextId=b')).status).toBe(400);
+    },
+  );
 });
 
 describe('the body', () => {

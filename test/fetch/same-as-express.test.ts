@@ -5,7 +5,7 @@ import { createSecurity, denied, granted, type Headers } from '../support/creden
 import { callsOf, send, type WireCall } from '../support/operations.js';
 import { muteConsole } from '../support/quiet.js';
 import { closeServersAfterTests, startAgent } from '../support/server.js';
-import { expectSame } from './comparison.js';
+import { expectSame } from '../support/comparison.js';
 import type { createFetchAgent } from './support.js';
 import { startFetchAgent } from './support.js';
 

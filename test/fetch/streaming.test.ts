@@ -2,52 +2,17 @@ import { once } from 'node:events';
 import { connect } from 'node:net';
 import { promisify } from 'node:util';
 
-import type { StreamResponse } from '@a2a-js/sdk';
 import { describe, expect, it, vi } from 'vitest';
 
 import { granted } from '../support/credentials.js';
 import { jsonRpc, message } from '../support/operations.js';
 import { muteConsole } from '../support/quiet.js';
 import { closeServersAfterTests } from '../support/server.js';
+import { event, source } from '../support/streams.js';
 import { createFetchAgent, startFetchAgent } from './support.js';
 
 closeServersAfterTests();
 muteConsole();
-
-const event: StreamResponse = {
-  payload: {
-    $case: 'statusUpdate',
-    value: { taskId: 't-1', contextId: 'c-1', status: undefined, metadata: undefined },
-  },
-};
-
-/** A stream that goes on for as long as somebody reads it, and says what becomes of it. */
-function source(length = Infinity) {
-  const seen = { made: 0, ended: 0, returned: 0 };
-  async function* generate(): AsyncGenerator<StreamResponse, void, undefined> {
-    try {
-      while (seen.made < length) {
-        await Promise.resolve();
-        seen.made++;
-        yield event;
-      }
-    } finally {
-      seen.ended++;
-    }
-  }
-  return {
-    seen,
-    open: () => {
-      const generator = generate();
-      const end = generator.return.bind(generator);
-      generator.return = (value) => {
-        seen.returned++;
-        return end(value);
-      };
-      return generator;
-    },
-  };
-}
 
 const bindings = {
   'JSON-RPC 1.0': ['/a2a/jsonrpc', '1.0', jsonRpc('SendStreamingMessage', { message: message['1.0'] })],

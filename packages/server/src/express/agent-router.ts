@@ -1,19 +1,13 @@
-import { A2A_VERSION_HEADER, AGENT_CARD_PATH } from '@a2a-js/sdk';
+import { AGENT_CARD_PATH } from '@a2a-js/sdk';
 import type { A2ARequestHandler } from '@a2a-js/sdk/server';
-import { restHandler } from '@a2a-js/sdk/server/express';
-import { Router, type ErrorRequestHandler, type RequestHandler } from 'express';
+import { Router, type RequestHandler } from 'express';
 
 import type { AgentSecurity } from '../agent-security.js';
 import { configurationError } from '../errors.js';
-import { httpJsonCall } from '../http/call.js';
 import { agentCardRoute } from './agent-card-route.js';
-import { authenticate } from './authenticate.js';
-import { protectedResourceRoute } from './protected-resource-route.js';
-import { contextBuilder } from '../http/context-builder.js';
-import { bodyErrorResponse } from '../http/body.js';
+import { httpJsonRoute } from './http-json-route.js';
 import { jsonRpcRoute } from './json-rpc-route.js';
-import { send } from './send.js';
-import { userBuilder } from './user-builder.js';
+import { protectedResourceRoute } from './protected-resource-route.js';
 
 export interface AgentRouterOptions {
   readonly security: AgentSecurity<string>;
@@ -57,16 +51,11 @@ export function agentRouter(options: AgentRouterOptions): RequestHandler {
     }
   }
   const requestHandler = security.protect(options.requestHandler);
-  const sdkOptions = {
-    requestHandler,
-    userBuilder,
-    contextBuilder: contextBuilder(security),
-    legacyCompat: { enabled: true },
-  };
   const gateOptions = { security, requestHandler, ...(bodyLimit === undefined ? {} : { bodyLimit }) };
 
   const router = Router();
   const jsonRpc = jsonRpcRoute(gateOptions);
+  const httpJson = httpJsonRoute(gateOptions, httpJsonPath);
   router.use(
     `/${AGENT_CARD_PATH}`,
     agentCardRoute({ security, requestHandler, ...(cardMaxAge === undefined ? {} : { maxAge: cardMaxAge }) }),
@@ -74,33 +63,18 @@ export function agentRouter(options: AgentRouterOptions): RequestHandler {
   router.use(protectedResourceRoute(security));
   // After what is for everybody: their paths may be above it.
   router.use(jsonRpcPath, jsonRpc.mounted);
-  router.use(
-    httpJsonPath,
-    behind(authenticate({ ...gateOptions, binding: 'HTTP+JSON' }), restHandler(sdkOptions)),
-    badRequestHandler,
+  router.use(httpJsonPath, httpJson.mounted);
+
+  const httpJsonPrefix = `${httpJsonPath}/`;
+  // Whether nothing else is below it.
+  const isApart = [jsonRpcPath, '/.well-known/'].every(
+    (path) => !path.toLowerCase().startsWith(httpJsonPrefix.toLowerCase()),
   );
-  // What most calls are for, and to look for it in a router takes longer than to authenticate the caller.
+  // What nearly all calls are for, and to look for it in a router takes longer than to authenticate the caller.
   return (req, res, next) => {
-    if (req.url === jsonRpcPath) jsonRpc.atPath(req, res, next);
+    const { url } = req;
+    if (url === jsonRpcPath) jsonRpc.atPath(req, res, next);
+    else if (isApart && url.startsWith(httpJsonPrefix)) httpJson.below(req, res, next);
     else router(req, res, next);
   };
 }
-
-/** One step for the router instead of two, each of which would match the path anew. */
-function behind(gate: RequestHandler, handler: RequestHandler): RequestHandler {
-  return (req, res, next) =>
-    gate(req, res, (error?: unknown) => {
-      if (error === undefined) void handler(req, res, next);
-      else next(error);
-    });
-}
-
-/** What Express itself refuses, such as a path that cannot be decoded, in the shape of the binding. */
-const badRequestHandler: ErrorRequestHandler = (error: { status?: unknown }, req, res, next) => {
-  if (res.headersSent || typeof error.status !== 'number' || error.status < 400 || error.status >= 500) {
-    next(error);
-    return;
-  }
-  const call = httpJsonCall(req.method, req.path, undefined, req.get(A2A_VERSION_HEADER));
-  send(res, bodyErrorResponse(call, error));
-};

@@ -16,11 +16,12 @@ export interface GateOptions extends GatePlace {
 /**
  * The gate before an agent on one binding. It reads the body, unless an `express.json()` did so before.
  *
+ * @returns a function that takes the place of the call as whoever comes next reads it; by default as Express does
  * @throws {ConfigurationError} when the security is configured wrongly
  */
 export function createGate(
   options: GateOptions,
-): (req: Request, res: Response) => Promise<Granted | HttpResponse> {
+): (req: Request, res: Response, place?: CallPlace) => Promise<Granted | HttpResponse> {
   const { security, requestHandler, binding, bodyLimit = DEFAULT_BODY_LIMIT } = options;
   const pass = callGate({ security, requestHandler, binding });
   const readers = {
@@ -30,7 +31,15 @@ export function createGate(
       typeof bodyLimit === 'number' ? Math.min(bodyLimit, DEFAULT_BODY_LIMIT) : DEFAULT_BODY_LIMIT,
     ),
   };
-  return (req, res) => pass(new ExpressCall(req, res, readers));
+  return (req, res, place = req) => pass(new ExpressCall(req, res, readers, place));
+}
+
+/** The part of a request target that is below the URL of the interface. */
+export type CallPlace = Pick<IncomingCall, 'path' | 'query'>;
+
+interface Readers {
+  readonly granted: BodyReader;
+  readonly denied: BodyReader;
 }
 
 class ExpressCall implements IncomingCall {
@@ -38,14 +47,16 @@ class ExpressCall implements IncomingCall {
   readonly headers: Request['headers'];
   readonly #req: Request;
   readonly #res: Response;
-  readonly #readers: { readonly granted: BodyReader; readonly denied: BodyReader };
+  readonly #readers: Readers;
+  readonly #place: CallPlace;
 
-  constructor(req: Request, res: Response, readers: { granted: BodyReader; denied: BodyReader }) {
+  constructor(req: Request, res: Response, readers: Readers, place: CallPlace) {
     this.auth = toAuthRequest(req);
     this.headers = req.headers;
     this.#req = req;
     this.#res = res;
     this.#readers = readers;
+    this.#place = place;
   }
 
   get method(): string {
@@ -53,11 +64,11 @@ class ExpressCall implements IncomingCall {
   }
 
   get path(): string {
-    return this.#req.path;
+    return this.#place.path;
   }
 
   get query(): unknown {
-    return this.#req.query;
+    return this.#place.query;
   }
 
   get body(): unknown {

@@ -14,7 +14,7 @@ export function send(res: Response, { status, headers, body }: HttpResponse): vo
   res.end(body);
 }
 
-/** Writes a stream piece by piece, as fast as the caller reads; the work behind it ends when the caller leaves. */
+/** Writes a stream piece by piece, as fast as the caller reads; the work behind it ends when nobody is there to read it. */
 export async function sendStream(res: Response, { status, headers, body, end }: HttpStream): Promise<void> {
   // The caller may have left while the first event was waited for.
   if (res.headersSent || res.destroyed) {
@@ -27,6 +27,10 @@ export async function sendStream(res: Response, { status, headers, body, end }: 
     end().catch(() => undefined);
   });
   res.writeHead(status, { ...headers } as OutgoingHttpHeaders);
+  if (res.req.method === 'HEAD') {
+    res.end();
+    return;
+  }
   res.flushHeaders();
   for await (const piece of body) {
     if (gone.signal.aborted) return;

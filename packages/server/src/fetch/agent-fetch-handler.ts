@@ -9,7 +9,7 @@ import { agentCardEndpoint } from '../http/agent-card-endpoint.js';
 import { DEFAULT_BODY_LIMIT } from '../http/body.js';
 import { contextBuilder } from '../http/context-builder.js';
 import { callGate } from '../http/gate.js';
-import { httpJsonEndpoint } from '../http/http-json-endpoint.js';
+import { httpJsonEndpoint, noHttpJsonRoute } from '../http/http-json-endpoint.js';
 import { jsonRpcEndpoint, wrongJsonRpcMethod } from '../http/json-rpc-endpoint.js';
 import { protectedResourceEndpoint } from '../http/protected-resource-endpoint.js';
 import type { HttpResponse } from '../http/response.js';
@@ -95,7 +95,8 @@ export function agentFetchHandler(
     const outcome = await httpJson.pass(call);
     if (!(outcome instanceof Granted)) return outcome;
     const { method, query, body, headers } = call;
-    return httpJson.answer({ method, path, query, body, headers, user: new CallerUser(outcome) });
+    const asked = { method, path, query, body, headers, user: new CallerUser(outcome) };
+    return (await httpJson.answer(asked)) ?? noHttpJsonRoute(asked);
   }
 
   async function answerTo(request: Request): Promise<Answer> {

@@ -2,6 +2,8 @@ import type { AuthRequest } from '../auth-request.js';
 import { DEFAULT_BODY_LIMIT } from '../http/body.js';
 import type { HttpBinding } from '../http/call.js';
 import type { IncomingCall } from '../http/gate.js';
+import type { HttpJsonQuery } from '../http/http-json-dialect.js';
+import { queryOf } from '../http/query.js';
 import { FetchAuthRequest, type CallerConnection } from './auth-request.js';
 import { readBody } from './body-reader.js';
 
@@ -22,7 +24,7 @@ export class FetchCall implements IncomingCall {
   readonly #request: Request;
   readonly #options: FetchCallOptions;
   #body: unknown;
-  #query: Readonly<Record<string, unknown>> | undefined;
+  #query: HttpJsonQuery | undefined;
 
   constructor(request: Request, options: FetchCallOptions) {
     this.auth = new FetchAuthRequest(request, options.connection);
@@ -33,9 +35,8 @@ export class FetchCall implements IncomingCall {
     this.#options = options;
   }
 
-  /** By name: the text, or the list of texts of a parameter that is repeated. */
-  get query(): Readonly<Record<string, unknown>> {
-    return (this.#query ??= queryOf(this.#request));
+  get query(): HttpJsonQuery {
+    return (this.#query ??= queryOf(this.#request.url));
   }
 
   get body(): unknown {
@@ -50,14 +51,4 @@ export class FetchCall implements IncomingCall {
     this.#body = parsed.body;
     return undefined;
   }
-}
-
-function queryOf({ url }: Request): Readonly<Record<string, unknown>> {
-  const values = new Map<string, string[]>();
-  for (const [name, value] of new URL(url).searchParams) {
-    const known = values.get(name);
-    if (known === undefined) values.set(name, [value]);
-    else known.push(value);
-  }
-  return Object.fromEntries([...values].map(([name, all]) => [name, all.length > 1 ? all : all[0]]));
 }

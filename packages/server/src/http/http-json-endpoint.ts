@@ -35,11 +35,12 @@ export interface HttpJsonRequest {
  * for Express, without Express. To stand behind the gate, which has looked at the version and the shape of the request.
  *
  * @param requestHandler what `AgentSecurity.protect()` returned
+ * @returns a function that resolves to undefined when no route has the method and the path
  */
 export function httpJsonEndpoint(
   requestHandler: A2ARequestHandler,
   buildContext: ServerCallContextBuilder,
-): (request: HttpJsonRequest) => Promise<HttpResponse | HttpStream> {
+): (request: HttpJsonRequest) => Promise<HttpResponse | HttpStream | undefined> {
   const current = httpJsonOperations(requestHandler);
   const legacy = legacyHttpJsonOperations(requestHandler);
 
@@ -57,8 +58,7 @@ export function httpJsonEndpoint(
       const message = `Unsupported Content-Type "${contentType}"; expected application/json or application/a2a+json.`;
       return errorAnswer(current, new ContentTypeNotSupportedError(message));
     }
-    if (target === undefined)
-      return noSuchRoute(callOf(request), method, httpJsonMethods(path, versionHeader));
+    if (target === undefined) return undefined;
     const command = commandOf(target, request);
     return command === undefined ? undecodable(callOf(request)) : answer(current, command, buildContext);
   };
@@ -134,7 +134,11 @@ function undecodable(call: HttpCall): HttpResponse {
   });
 }
 
-function noSuchRoute(call: HttpCall, method: string, allowed: readonly string[]): HttpResponse {
+/** The answer to a request that no route has, where there is nobody to pass it on to. */
+export function noHttpJsonRoute(request: HttpJsonRequest): HttpResponse {
+  const { method, path, headers } = request;
+  const call = callOf(request);
+  const allowed = httpJsonMethods(path, single(headers['a2a-version']));
   const jsonRpcCode = A2A_ERROR_CODE.METHOD_NOT_FOUND;
   if (allowed.length === 0) {
     const message = 'There is nothing at this path.';

@@ -1,22 +1,23 @@
 import { Role, TaskState, type AgentCard, type Message, type StreamResponse, type Task } from '@a2a-js/sdk';
 import * as errors from '@a2a-js/sdk/errors';
 import type { A2ARequestHandler, ServerCallContext } from '@a2a-js/sdk/server';
+import { restHandler } from '@a2a-js/sdk/server/express';
 import { AgentSecurity, apiKey, type SecuritySchemeDeclaration } from '@a2a-auth/server';
-import { agentRouter } from '@a2a-auth/server/express';
+import { agentRouter, authenticate, contextBuilder, userBuilder } from '@a2a-auth/server/express';
 import { agentFetchHandler } from '@a2a-auth/server/fetch';
-import express from 'express';
+import express, { Router, type RequestHandler } from 'express';
 import { afterEach, beforeAll, describe, expect, it } from 'vitest';
 
 import { agentCard } from '../support/agent.js';
 import { muteConsole } from '../support/quiet.js';
 import { closeServersAfterTests, listen } from '../support/server.js';
-import { comparable } from './comparison.js';
+import { comparable } from '../support/comparison.js';
 
 closeServersAfterTests();
 muteConsole();
 
-// Express has the SDK's own restHandler behind our gate. Both bindings get the same agent here, one whose answers are
-// made up, so that whatever differs is the doing of the endpoint that stands in for restHandler.
+// The SDK's own restHandler is put behind our gate, next to the two that answer for themselves. All get the same agent, one
+// whose answers are made up, so that whatever differs is the doing of the endpoint that stands in for restHandler.
 
 const key = 'a-key-0123456789';
 const origin = 'http://agent.example';
@@ -291,16 +292,48 @@ function createRecorder() {
   return { handler, recorded };
 }
 
-const sdk = createRecorder();
-const own = createRecorder();
-let sdkUrl = '';
-const handle = agentFetchHandler({ security: createSecurity(), requestHandler: own.handler });
-beforeAll(async () => {
+interface Served {
+  readonly recorded: Recorded[];
+  /** The path is that below the URL of the interface. */
+  readonly ask: (path: string, init: RequestInit) => Promise<Response>;
+}
+
+async function serveByExpress(handlerOf: (agent: A2ARequestHandler) => RequestHandler): Promise<Served> {
+  const { handler, recorded } = createRecorder();
   const { url, serve } = await listen('file');
-  const app = express();
-  app.use(agentRouter({ security: createSecurity(), requestHandler: sdk.handler }));
-  serve(app);
-  sdkUrl = url;
+  serve(express().use(handlerOf(handler)));
+  return { recorded, ask: (path, init) => fetch(`${url}/a2a/rest${path}`, init) };
+}
+
+function serveByFetch(): Served {
+  const { handler, recorded } = createRecorder();
+  const handle = agentFetchHandler({ security: createSecurity(), requestHandler: handler });
+  return { recorded, ask: (path, init) => handle(new Request(`${origin}/a2a/rest${path}`, init)) };
+}
+
+function restHandlerBehindGate(agent: A2ARequestHandler): RequestHandler {
+  const security = createSecurity();
+  const requestHandler = security.protect(agent);
+  return Router().use(
+    '/a2a/rest',
+    authenticate({ security, requestHandler, binding: 'HTTP+JSON' }),
+    restHandler({
+      requestHandler,
+      userBuilder,
+      contextBuilder: contextBuilder(security),
+      legacyCompat: { enabled: true },
+    }),
+  );
+}
+
+let sdk: Served;
+let own: readonly Served[];
+beforeAll(async () => {
+  sdk = await serveByExpress(restHandlerBehindGate);
+  own = [
+    await serveByExpress((requestHandler) => agentRouter({ security: createSecurity(), requestHandler })),
+    serveByFetch(),
+  ];
 });
 
 interface Call {
@@ -320,7 +353,7 @@ function withPathTenant(call: Recorded): Recorded {
   return tenant === undefined ? call : { ...call, params: { ...(call.params as object), tenant } };
 }
 
-/** Sends the same to both, and expects the same answer, and the same work done for it. */
+/** Sends the same to all, and expects the same answer, and the same work done for it. */
 async function expectEqual({ method = 'GET', path, body, headers, version = '1.0' }: Call) {
   const init = {
     method,
@@ -333,12 +366,13 @@ async function expectEqual({ method = 'GET', path, body, headers, version = '1.0
     ...(body === undefined ? {} : { body: typeof body === 'string' ? body : JSON.stringify(body) }),
   };
   sdk.recorded.length = 0;
-  own.recorded.length = 0;
-  const expected = await comparable(await fetch(`${sdkUrl}/a2a/rest${path}`, init));
-  const actual = await comparable(await handle(new Request(`${origin}/a2a/rest${path}`, init)));
-  expect(actual).toEqual(expected);
-  expect(own.recorded).toEqual(sdk.recorded.map(withPathTenant));
-  return { status: actual.status, recorded: own.recorded, body: actual.body, headers: actual.headers };
+  const expected = await comparable(await sdk.ask(path, init));
+  for (const { ask, recorded } of own) {
+    recorded.length = 0;
+    expect(await comparable(await ask(path, init))).toEqual(expected);
+    expect(recorded).toEqual(sdk.recorded.map(withPathTenant));
+  }
+  return { ...expected, recorded: sdk.recorded };
 }
 
 const sent = {
@@ -492,12 +526,10 @@ describe('paths', () => {
     '/v1/v1/card',
   ])('%s means the same', async (path) => {
     for (const version of ['1.0', '0.3']) {
-      const url = `/a2a/rest${path}`;
       const init = { headers: { 'x-key': key, 'a2a-version': version } };
-      const expected = await fetch(`${sdkUrl}${url}`, init);
+      const { status } = await sdk.ask(path, init);
       // Express says in its own way that there is nothing.
-      if (expected.status === 404)
-        expect((await handle(new Request(`${origin}${url}`, init))).status).toBe(404);
+      if (status === 404) for (const { ask } of own) expect((await ask(path, init)).status).toBe(404);
       else await expectEqual({ path, version });
     }
   });
