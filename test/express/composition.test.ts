@@ -212,6 +212,28 @@ describe('an agent behind a mount path', () => {
     expect(await answer.text()).toContain('Done.');
   });
 
+  it('answers JSON-RPC at the root, and takes nothing else for it', async () => {
+    const running = await start((app, { requestHandler }) => {
+      app.use(agentRouter({ security: createSecurity(), requestHandler, jsonRpcPath: '/' }));
+      app.get('/health', (_req, res) => {
+        res.send('healthy');
+      });
+    });
+    for (const combination of combinations) {
+      const url = `${running.url}${combination.binding === 'JSONRPC' ? '/?x' : '/a2a/rest'}`;
+      const call = sendMessage(combination);
+      const refused = await send(url, combination, call);
+      expect(refused.headers.get('content-type')).toMatch(
+        combination.binding === 'JSONRPC' || combination.version === '0.3'
+          ? /^application\/json/
+          : /a2a\+json/,
+      );
+      expect(await refused.text()).toMatch(/auth-required|AUTH_REQUIRED/);
+      expect(await (await send(url, combination, call, granted.partner)).text()).toContain('Done.');
+    }
+    expect(await (await fetch(`${running.url}/health`)).text()).toBe('healthy');
+  });
+
   it('lives next to another agent, whose callers it does not let in', async () => {
     const other = new AgentSecurity()
       .addSecurityScheme('key', {
@@ -561,11 +583,11 @@ describe('HEAD', () => {
 
 describe('OPTIONS', () => {
   const options = (url: string) =>
-    fetch(`${url}/tasks`, { method: 'OPTIONS', headers: { Origin: 'https://a.example' } });
+    fetch(url, { method: 'OPTIONS', headers: { Origin: 'https://a.example' } });
 
   it('is denied like any other call', async () => {
     const { restUrl, jsonRpcUrl } = await startAgent();
-    expect((await options(restUrl)).status).toBe(401);
+    expect((await options(`${restUrl}/tasks`)).status).toBe(401);
     expect((await options(jsonRpcUrl)).status).toBe(401);
   });
 
@@ -578,7 +600,7 @@ describe('OPTIONS', () => {
       });
       app.use(agentRouter({ security: createSecurity(), requestHandler }));
     });
-    const response = await options(urlOf({ binding: 'HTTP+JSON' }));
+    const response = await options(`${urlOf({ binding: 'HTTP+JSON' })}/tasks`);
     expect(response.status).toBe(204);
     expect(response.headers.get('access-control-allow-origin')).toBe('https://a.example');
   });

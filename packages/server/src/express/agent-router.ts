@@ -62,7 +62,10 @@ export function agentRouter(options: AgentRouterOptions): RequestHandler {
   );
   router.use(protectedResourceRoute(security));
   // After what is for everybody: their paths may be above it.
-  router.use(jsonRpcPath, jsonRpc.mounted);
+  router.use(jsonRpcPath, (req, res, next) => {
+    if (req.path === '/') jsonRpc(req, res, next);
+    else next();
+  });
   router.use(httpJsonPath, httpJson.mounted);
 
   const httpJsonPrefix = `${httpJsonPath}/`;
@@ -73,7 +76,7 @@ export function agentRouter(options: AgentRouterOptions): RequestHandler {
   // What nearly all calls are for, and to look for it in a router takes longer than to authenticate the caller.
   return (req, res, next) => {
     const { url } = req;
-    if (url === jsonRpcPath) jsonRpc.atPath(req, res, next);
+    if (url === jsonRpcPath) jsonRpc(req, res, next);
     else if (isApart && url.startsWith(httpJsonPrefix)) httpJson.below(req, res, next);
     else router(req, res, next);
   };

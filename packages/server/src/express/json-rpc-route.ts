@@ -1,4 +1,4 @@
-import type { NextFunction, Request, RequestHandler, Response } from 'express';
+import type { Request, RequestHandler, Response } from 'express';
 
 import { CallerUser } from '../caller.js';
 import { Granted } from '../decision.js';
@@ -8,15 +8,10 @@ import { createGate, type GateOptions } from './gate.js';
 import { send, sendStream } from './send.js';
 
 /**
- * JSON-RPC behind its gate in one step. What the SDK's `jsonRpcHandler` spends on an Express router of its own, a second
- * body parser and an ETag for each answer is more than authentication costs.
- *
- * @returns two handlers: one for requests of the very path of the interface, and one to be mounted at that path
+ * JSON-RPC behind its gate in one step, for requests of the path of the interface. What the SDK's `jsonRpcHandler` spends
+ * on an Express router of its own, a second body parser and an ETag for each answer is more than authentication costs.
  */
-export function jsonRpcRoute(options: Omit<GateOptions, 'binding'>): {
-  readonly atPath: RequestHandler;
-  readonly mounted: RequestHandler;
-} {
+export function jsonRpcRoute(options: Omit<GateOptions, 'binding'>): RequestHandler {
   const pass = createGate({ ...options, binding: 'JSONRPC' });
   const endpoint = jsonRpcEndpoint(options.requestHandler, contextBuilder(options.security));
 
@@ -31,19 +26,13 @@ export function jsonRpcRoute(options: Omit<GateOptions, 'binding'>): {
     else send(res, answered);
   }
 
-  async function serve(req: Request, res: Response, isBelow: boolean, next: NextFunction): Promise<void> {
+  async function serve(req: Request, res: Response): Promise<void> {
     const outcome = await pass(req, res);
-    if (!(outcome instanceof Granted)) send(res, outcome);
-    else if (isBelow) next();
-    else await answer(outcome, req, res);
+    if (outcome instanceof Granted) await answer(outcome, req, res);
+    else send(res, outcome);
   }
 
-  return {
-    atPath: (req, res, next) => {
-      serve(req, res, false, next).catch(next);
-    },
-    mounted: (req, res, next) => {
-      serve(req, res, req.path !== '/', next).catch(next);
-    },
+  return (req, res, next) => {
+    serve(req, res).catch(next);
   };
 }
