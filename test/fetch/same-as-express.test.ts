@@ -38,7 +38,11 @@ const urlOf = (agent: Agent, { binding }: Combination) =>
   binding === 'JSONRPC' ? agent.jsonRpcUrl : agent.restUrl;
 
 describe.each(combinations)('over $binding $version', (combination) => {
-  const both = (agents: { express: Agent; hono: Agent }, call: WireCall, headers: Headers) =>
+  const both = (
+    agents: { express: Agent; hono: Agent },
+    call: Pick<WireCall, 'method' | 'path' | 'body'>,
+    headers: Headers,
+  ) =>
     Promise.all([
       send(urlOf(agents.hono, combination), combination, call, headers),
       send(urlOf(agents.express, combination), combination, call, headers),
@@ -70,6 +74,14 @@ describe.each(combinations)('over $binding $version', (combination) => {
       await expectSame(actual, expected);
       expect(hono.executor.calls).toHaveLength(express.executor.calls.length);
     });
+  });
+
+  it('denies a message that is not sent by POST as any other operation', async () => {
+    const message = callsOf(combination).find(({ operation }) => operation === 'SendMessage');
+    const call = { ...message, method: 'PUT', path: message?.path ?? '' } as const;
+    const [actual, expected] = await both({ express, hono }, call, {});
+    expect(actual.status).toBe(401);
+    await expectSame(actual, expected);
   });
 
   it('says the same to a POST without a body', async () => {
@@ -116,3 +128,14 @@ describe('the card', () => {
     expect((await fetch(hono.cardUrl, { headers: { 'If-None-Match': '"other"' } })).status).toBe(200);
   });
 });
+
+it.each(combinations.filter(({ binding }) => binding === 'HTTP+JSON'))(
+  'a path of A2A $version that cannot be decoded gets the same answer',
+  async (combination) => {
+    const path = combination.version === '1.0' ? '/tasks/%zz' : '/v1/tasks/%zz';
+    const ask = (agent: Agent) => send(agent.restUrl, combination, { method: 'GET', path }, granted.partner);
+    const actual = await ask(hono);
+    expect(await actual.clone().text()).toContain('The path cannot be decoded.');
+    await expectSame(actual, await ask(express));
+  },
+);

@@ -77,7 +77,8 @@ export function callGate({
     const body = bodyError === undefined ? incoming.body : undefined;
     const call =
       binding === 'JSONRPC'
-        ? jsonRpcCall(body, versionHeader)
+        ? // What is not sent by POST is no call, whatever it carries.
+          jsonRpcCall(incoming.method === 'POST' ? body : undefined, versionHeader)
         : httpJsonCall(incoming.method, incoming.path, body, versionHeader);
     const decision = await security.conclude(provisional, call);
     const card = await requestHandler.getAgentCard();
