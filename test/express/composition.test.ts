@@ -162,6 +162,41 @@ describe('the pieces, used by hand', () => {
   });
 });
 
+describe('an answer to a caller who was let in', () => {
+  it.each(combinations)('is kept by no cache, over $binding $version', async (combination) => {
+    const running = await startAgent();
+    const url = combination.binding === 'JSONRPC' ? running.jsonRpcUrl : running.restUrl;
+    const known = callsOf(combination).filter(
+      ({ operation }) => combination.binding === 'JSONRPC' || operation !== 'unknown',
+    );
+    const wrong = { method: 'POST', path: sendMessage(combination).path, body: [] } as const;
+    for (const call of [...known, wrong]) {
+      const response = await send(url, combination, call, granted.partner);
+      expect(response.headers.get('cache-control')).toBe('no-store');
+      await response.body?.cancel();
+    }
+  });
+
+  it('is kept by none either where the handlers are those of the SDK', async () => {
+    const running = await start((app, agent) => {
+      mountPieces(app, agent);
+    });
+    for (const combination of combinations) {
+      const url = running.urlOf(combination);
+      const sent = await send(url, combination, sendMessage(combination), granted.partner);
+      expect(sent.headers.get('cache-control')).toBe('no-store');
+    }
+    const list = { method: 'GET', path: '/tasks' } as const;
+    const listed = await send(
+      running.urlOf({ binding: 'HTTP+JSON' }),
+      { version: '1.0' },
+      list,
+      granted.partner,
+    );
+    expect(listed.headers.get('cache-control')).toBe('no-store');
+  });
+});
+
 describe('an agent behind a mount path', () => {
   it('is protected, and its card is there too', async () => {
     const running = await start((app, { requestHandler }) => {

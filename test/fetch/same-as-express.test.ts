@@ -71,6 +71,7 @@ describe.each(combinations)('over $binding $version', (combination) => {
 
     it.each(known)('gets the same answer: $operation ($name)', async (call) => {
       const [actual, expected] = await both({ express, hono }, call, headers);
+      expect(actual.headers.get('cache-control')).toBe('no-store');
       await expectSame(actual, expected);
       expect(hono.executor.calls).toHaveLength(express.executor.calls.length);
     });

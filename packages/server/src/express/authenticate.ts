@@ -1,6 +1,7 @@
 import type { Request, RequestHandler } from 'express';
 
 import { Granted } from '../decision.js';
+import { NO_STORE } from '../http/response.js';
 import { createGate, type GateOptions } from './gate.js';
 import { send } from './send.js';
 
@@ -33,6 +34,8 @@ export function authenticate(options: AuthenticateOptions): RequestHandler {
       .then((outcome) => {
         if (outcome instanceof Granted) {
           (req as MaybeGranted)[grantKey] = outcome;
+          // The SDK's handlers say nothing of caches, but for streams.
+          if (!res.headersSent) res.setHeader('cache-control', NO_STORE['cache-control']);
           next();
         } else {
           send(res, outcome);

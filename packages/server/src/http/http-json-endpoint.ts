@@ -14,7 +14,7 @@ import type { HttpJsonCommand, HttpJsonDialect, HttpJsonQuery } from './http-jso
 import { httpJsonOperations } from './http-json-operations.js';
 import { httpJsonMethods, httpJsonTarget, type HttpJsonTarget } from './http-json-route.js';
 import { legacyHttpJsonOperations } from './legacy-http-json-operations.js';
-import { errorResponse, type HttpResponse } from './response.js';
+import { errorResponse, NO_STORE, type HttpResponse } from './response.js';
 import { eventStream, type HttpStream } from './stream.js';
 
 /** An HTTP+JSON request of a caller who was let in. */
@@ -170,7 +170,7 @@ function response<Event>(
 ): HttpResponse {
   return {
     status,
-    headers: { 'content-type': contentType, ...headers },
+    headers: { 'content-type': contentType, ...NO_STORE, ...headers },
     body: json === undefined ? '' : JSON.stringify(json),
   };
 }

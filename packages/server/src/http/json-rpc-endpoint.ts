@@ -11,7 +11,7 @@ import {
 } from '@a2a-js/sdk/server';
 
 import { jsonRpcCall } from './call.js';
-import { errorResponse, type HttpResponse } from './response.js';
+import { errorResponse, NO_STORE, type HttpResponse } from './response.js';
 import { eventStream, type HttpStream } from './stream.js';
 
 /** A JSON-RPC request of a caller who was let in. */
@@ -104,7 +104,7 @@ const mapError = {
 function jsonRpcResponse(body: unknown, extra: HttpResponse['headers']): HttpResponse {
   return {
     status: 200,
-    headers: { 'content-type': 'application/json', ...extra },
+    headers: { 'content-type': 'application/json', ...NO_STORE, ...extra },
     body: JSON.stringify(body),
   };
 }

@@ -22,6 +22,9 @@ export interface HttpResponse {
   readonly body: string;
 }
 
+/** What one caller is answered is nobody else's: no cache may keep it (RFC 9111 §5.2.2.5). */
+export const NO_STORE = { 'cache-control': 'no-store' } as const;
+
 /** How an agent presents denials; see `AgentSecurityOptions`. */
 export interface Presentation {
   readonly denials: { readonly messages: 'task' | 'http'; readonly others: 'http' | 'jsonrpc' };
@@ -34,7 +37,6 @@ export interface Presentation {
  */
 export function denialResponse(denied: Denied, call: HttpCall, presentation: Presentation): HttpResponse {
   const headers = {
-    'cache-control': 'no-store',
     ...Object.fromEntries(denied.challenges.flatMap(({ headers: fields = {} }) => Object.entries(fields))),
     ...(denied.challenges.length === 0 ? {} : { 'www-authenticate': denied.challenges.map(renderChallenge) }),
     ...(denied.retryAfter === undefined ? {} : { 'retry-after': String(Math.ceil(denied.retryAfter)) }),
@@ -115,13 +117,16 @@ function taskResponse(task: Task, call: HttpCall, headers: HttpResponse['headers
 
 /**
  * The SDK's, without Connection: whether the connection stays open is not for a response to say (RFC 9110 §7.6.1), and
- * HTTP/2 forbids the field.
+ * HTTP/2 forbids the field. Its `no-cache` would let a cache keep the stream.
  */
-export const SSE_RESPONSE_HEADERS: HttpResponse['headers'] = Object.fromEntries(
-  Object.entries<string>(SSE_HEADERS)
-    .map(([name, value]) => [name.toLowerCase(), value] as const)
-    .filter(([name]) => name !== 'connection'),
-);
+export const SSE_RESPONSE_HEADERS: HttpResponse['headers'] = {
+  ...Object.fromEntries(
+    Object.entries<string>(SSE_HEADERS)
+      .map(([name, value]) => [name.toLowerCase(), value] as const)
+      .filter(([name]) => name !== 'connection'),
+  ),
+  ...NO_STORE,
+};
 
 /** One event, and the stream is over. In 0.3 only a status-update can say that it is the last (`final`). */
 function streamResponse(task: Task, call: HttpCall, headers: HttpResponse['headers']): HttpResponse {
@@ -203,5 +208,5 @@ export function jsonResponse(
 ): HttpResponse {
   const type =
     call.binding === 'HTTP+JSON' && call.protocolVersion === '1.0' ? A2A_CONTENT_TYPE : 'application/json';
-  return { status, headers: { 'content-type': type, ...headers }, body: JSON.stringify(body) };
+  return { status, headers: { 'content-type': type, ...NO_STORE, ...headers }, body: JSON.stringify(body) };
 }
