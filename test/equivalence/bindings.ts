@@ -8,115 +8,60 @@ import { principalsOf, serveMutualTls, type AgentSecurity } from '@a2a-auth/serv
 import { agentRouter } from '@a2a-auth/server/express';
 import { agentFetchHandler } from '@a2a-auth/server/fetch';
 import { agentServices } from '@a2a-auth/server/grpc';
-import type { AgentCard } from '@a2a-js/sdk';
-import {
-  ClientFactory,
-  JsonRpcTransportFactory,
-  RestTransportFactory,
-  type Client,
-} from '@a2a-js/sdk/client';
-import { GrpcTransportFactory } from '@a2a-js/sdk/client/grpc';
-import { decodeStatus, GRPC_STATUS_DETAILS_BIN } from '@a2a-js/sdk/errors/grpc';
-import {
-  credentials,
-  InterceptingCall,
-  Server as GrpcServer,
-  ServerCredentials,
-  type Interceptor,
-  type StatusObject,
-} from '@grpc/grpc-js';
+import { credentials as grpcCredentials, Server as GrpcServer, ServerCredentials } from '@grpc/grpc-js';
 import express from 'express';
 import { Agent, fetch as undiciFetch } from 'undici';
 
 import { agentCard, createAgent } from '../support/agent.js';
-import { combinations } from '../support/client.js';
+import { combinations, type Combination } from '../support/client.js';
+import { connectByGrpc, connectByHttp, type Connection } from './official-client.js';
 import { pki, type Presented } from './subjects.js';
 
-/** How an answer went over the wire, apart from what the official client made of it. */
-interface OnTheWire {
-  /** The status by the name of `google.rpc.Code`; OK for whatever HTTP answers with 200. */
-  readonly status: string;
-  readonly challenges: string;
-  readonly retryAfter: number | undefined;
-}
-
-export interface Connection {
-  readonly client: Client;
-  /** Of the last call. */
-  readonly wire: () => OnTheWire | undefined;
-}
-
 export interface Running {
-  connect(presented: Presented): Promise<Connection>;
   /** The schemes that vouched for the last message which reached the agent. */
   callers(): readonly string[];
+  connect(presented: Presented): Promise<Connection>;
   close(): Promise<void> | void;
 }
 
 /** A way to an agent. */
 export interface Binding {
   readonly name: string;
+  /** The kinds of places that a call does not have. */
+  readonly lacks?: readonly string[];
   /** Whether a certificate that the TLS layer did not accept is not shown to us, and so counts as none. */
   readonly hidesUntrustedCertificates?: boolean;
   start(security: AgentSecurity<string>): Promise<Running>;
 }
 
-const statusNames: Readonly<Record<number, string>> = {
-  200: 'OK',
-  401: 'UNAUTHENTICATED',
-  403: 'PERMISSION_DENIED',
-  429: 'RESOURCE_EXHAUSTED',
-  503: 'UNAVAILABLE',
-};
-
-/** The official agent, and who called it. */
-function agentOf(card: AgentCard) {
+/** The official agent behind one interface, and who called it. */
+function agentAt(url: string, { binding, version }: { readonly binding: string; readonly version: string }) {
+  const supportedInterfaces = [{ url, protocolBinding: binding, protocolVersion: version, tenant: '' }];
+  const card = agentCard('', { supportedInterfaces });
   const { requestHandler, executor } = createAgent(card);
   const callers = () => {
     const last = executor.calls.at(-1);
     return last === undefined ? [] : [...principalsOf(last).keys()];
   };
-  return { requestHandler, callers };
+  return { card, requestHandler, callers };
 }
 
-type HttpCombination = (typeof combinations)[number];
-type Fetch = (url: string, init: RequestInit) => Promise<Response>;
+const pathOf = ({ binding }: Combination) => (binding === 'JSONRPC' ? '/a2a/jsonrpc' : '/a2a/rest');
 
-async function connectByHttp(
-  card: AgentCard,
-  { binding, version }: HttpCombination,
-  headers: Presented['headers'],
-  send: Fetch,
-): Promise<Connection> {
-  let wire: OnTheWire | undefined;
-  const fetchImpl: typeof fetch = async (input, init) => {
-    const url = input instanceof Request ? input.url : String(input);
-    const response = await send(url, { ...init, headers: { ...(init?.headers as object), ...headers } });
-    const retryAfter = response.headers.get('retry-after');
-    wire = {
-      status: statusNames[response.status] ?? String(response.status),
-      challenges: response.headers.get('www-authenticate') ?? '',
-      retryAfter: retryAfter === null ? undefined : Number(retryAfter),
-    };
-    return response;
+/** Callers with the same certificate, or without one, share a connection, as they do in life. */
+function perCertificate<T>(create: (certificate: Presented['certificate']) => T) {
+  const made = new Map<string | undefined, T>();
+  return (certificate: Presented['certificate']): T => {
+    const known = made.get(certificate?.cert) ?? create(certificate);
+    made.set(certificate?.cert, known);
+    return known;
   };
-  const options = { legacyCompat: { enabled: true }, fetchImpl };
-  const factory = new ClientFactory({
-    transports: [new JsonRpcTransportFactory(options), new RestTransportFactory(options)],
-  });
-  const client = await factory.createFromAgentCard(only(card, binding, version));
-  return { client, wire: () => wire };
 }
 
-function only(card: AgentCard, binding: string, version: string): AgentCard {
-  const supportedInterfaces = card.supportedInterfaces.filter(
-    ({ protocolBinding, protocolVersion }) => protocolBinding === binding && protocolVersion === version,
-  );
-  return { ...card, supportedInterfaces };
-}
+const ca = await readFile(pki.ca);
 
 /** `agentRouter` behind HTTPS, where clients may have a certificate. */
-const expressBinding = (combination: HttpCombination): Binding => ({
+const expressBinding = (combination: Combination): Binding => ({
   name: `Express, ${combination.binding} ${combination.version}`,
   async start(security) {
     const app = express();
@@ -127,20 +72,19 @@ const expressBinding = (combination: HttpCombination): Binding => ({
       port: 0,
       host: '127.0.0.1',
     });
-    const card = agentCard(`https://127.0.0.1:${String((server.address() as AddressInfo).port)}`);
-    const { requestHandler, callers } = agentOf(card);
+    const url = `https://127.0.0.1:${String((server.address() as AddressInfo).port)}`;
+    const { card, requestHandler, callers } = agentAt(`${url}${pathOf(combination)}`, combination);
     app.use(agentRouter({ security, requestHandler }));
-    const ca = await readFile(pki.ca, 'utf8');
     const agents: Agent[] = [];
+    const sendWith = perCertificate((certificate) => {
+      const dispatcher = new Agent({ connect: { ca, ...certificate } });
+      agents.push(dispatcher);
+      return ((input, init) =>
+        undiciFetch(input as URL, { ...(init as object), dispatcher })) satisfies typeof fetch;
+    });
     return {
       callers,
-      connect({ headers, certificate = {} }) {
-        const dispatcher = new Agent({ connect: { ca, ...certificate } });
-        agents.push(dispatcher);
-        return connectByHttp(card, combination, headers, (url, init) =>
-          undiciFetch(url, { ...(init as object), dispatcher }),
-        );
-      },
+      connect: (presented) => connectByHttp(card, presented, sendWith(presented.certificate)),
       async close() {
         await Promise.all(agents.map((agent) => agent.destroy()));
         await close();
@@ -150,12 +94,12 @@ const expressBinding = (combination: HttpCombination): Binding => ({
 });
 
 /** `agentFetchHandler`, without a server: the connection is what its hook says. */
-const fetchBinding = (combination: HttpCombination): Binding => ({
+const fetchBinding = (combination: Combination): Binding => ({
   name: `fetch handler, ${combination.binding} ${combination.version}`,
   start(security) {
-    const card = agentCard('https://agent.example');
+    const url = 'https://agent.example';
+    const { card, requestHandler, callers } = agentAt(`${url}${pathOf(combination)}`, combination);
     const certificates = new WeakMap<Request, Presented['certificate']>();
-    const { requestHandler, callers } = agentOf(card);
     const handle = agentFetchHandler({
       security,
       requestHandler,
@@ -166,30 +110,25 @@ const fetchBinding = (combination: HttpCombination): Binding => ({
           : { clientCertificate: { der: new X509Certificate(certificate.cert).raw } };
       },
     });
+    const sendWith =
+      (certificate: Presented['certificate']): typeof fetch =>
+      (input, init) => {
+        const request = new Request(input, init);
+        certificates.set(request, certificate);
+        return handle(request);
+      };
     return Promise.resolve({
       callers,
-      connect: ({ headers, certificate }) =>
-        connectByHttp(card, combination, headers, (url, init) => {
-          const request = new Request(url, init);
-          certificates.set(request, certificate);
-          return handle(request);
-        }),
+      connect: (presented) => connectByHttp(card, presented, sendWith(presented.certificate)),
       close: () => undefined,
     });
   },
 });
 
-const grpcCodes = ['OK', ...Array.from({ length: 16 })] as string[];
-Object.assign(grpcCodes, {
-  7: 'PERMISSION_DENIED',
-  8: 'RESOURCE_EXHAUSTED',
-  14: 'UNAVAILABLE',
-  16: 'UNAUTHENTICATED',
-});
-
 /** The gRPC service behind TLS, where clients may have a certificate. */
 const grpcBinding = (version: '1.0' | '0.3'): Binding => ({
   name: `gRPC ${version}`,
+  lacks: ['query', 'cookie'],
   hidesUntrustedCertificates: true,
   async start(security) {
     const grpc = new GrpcServer();
@@ -197,7 +136,7 @@ const grpcBinding = (version: '1.0' | '0.3'): Binding => ({
     const tls = createTlsServer({
       cert: await readFile(pki.server.certificate),
       key: await readFile(pki.server.key),
-      ca: await readFile(pki.ca),
+      ca,
       requestCert: true,
       rejectUnauthorized: false,
       ALPNProtocols: ['h2'],
@@ -206,56 +145,19 @@ const grpcBinding = (version: '1.0' | '0.3'): Binding => ({
       injector.injectConnection(socket);
     });
     await once(tls.listen(0, '127.0.0.1'), 'listening');
-    const address = `127.0.0.1:${String((tls.address() as AddressInfo).port)}`;
-    const card = agentCard('', {
-      supportedInterfaces: [{ url: address, protocolBinding: 'GRPC', protocolVersion: version, tenant: '' }],
-    });
-    const { requestHandler, callers } = agentOf(card);
+    const endpoint = `127.0.0.1:${String((tls.address() as AddressInfo).port)}`;
+    const { card, requestHandler, callers } = agentAt(endpoint, { binding: 'GRPC', version });
     for (const { definition, implementation } of agentServices({ security, requestHandler })) {
       grpc.addService(definition, implementation);
     }
-    const ca = await readFile(pki.ca);
+    const channelWith = perCertificate((certificate) =>
+      certificate === undefined
+        ? grpcCredentials.createSsl(ca)
+        : grpcCredentials.createSsl(ca, Buffer.from(certificate.key), Buffer.from(certificate.cert)),
+    );
     return {
       callers,
-      async connect({ headers = {}, certificate }) {
-        let wire: OnTheWire | undefined;
-        const interceptor: Interceptor = (options, nextCall) =>
-          new InterceptingCall(nextCall(options), {
-            start(metadata, listener, next) {
-              for (const [name, value] of Object.entries(headers)) metadata.set(name, value);
-              next(metadata, {
-                onReceiveStatus(received: StatusObject, pass) {
-                  wire = {
-                    status: grpcCodes[received.code] ?? String(received.code),
-                    challenges: received.metadata.get('www-authenticate').join(', '),
-                    retryAfter: retryAfterOf(received),
-                  };
-                  pass(received);
-                },
-                onReceiveMetadata: (received, pass) => {
-                  pass(received);
-                },
-                onReceiveMessage: (received, pass) => {
-                  pass(received);
-                },
-              });
-            },
-          });
-        const factory = new ClientFactory({
-          transports: [
-            new GrpcTransportFactory({
-              grpcChannelCredentials: credentials.createSsl(
-                ca,
-                certificate === undefined ? null : Buffer.from(certificate.key),
-                certificate === undefined ? null : Buffer.from(certificate.cert),
-              ),
-              grpcCallOptions: { interceptors: [interceptor] },
-              legacyCompat: { enabled: true },
-            }),
-          ],
-        });
-        return { client: await factory.createFromAgentCard(card), wire: () => wire };
-      },
+      connect: (presented) => connectByGrpc(card, presented, channelWith(presented.certificate)),
       close() {
         grpc.forceShutdown();
         tls.close();
@@ -263,14 +165,6 @@ const grpcBinding = (version: '1.0' | '0.3'): Binding => ({
     };
   },
 });
-
-/** Of the `google.rpc.RetryInfo`: the seconds, which here need one byte, are its last. */
-function retryAfterOf({ metadata }: StatusObject): number | undefined {
-  const [blob] = metadata.get(GRPC_STATUS_DETAILS_BIN);
-  if (!Buffer.isBuffer(blob)) return undefined;
-  const { details } = decodeStatus(blob);
-  return details.find(({ typeUrl }) => typeUrl.endsWith('.RetryInfo'))?.value.at(-1);
-}
 
 /** A new binding joins by a line. */
 export const bindings: readonly Binding[] = [

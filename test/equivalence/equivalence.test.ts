@@ -1,11 +1,13 @@
 import { AgentSecurity, apiKey, type DecisionEvent, type DenialReason } from '@a2a-auth/server';
+import { credentialPlace } from '@a2a-auth/server/card';
 import { TaskState } from '@a2a-js/sdk';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 import { collect, request } from '../support/client.js';
 import { muteConsole } from '../support/quiet.js';
-import { bindings, type Binding, type Connection, type Running } from './bindings.js';
+import { bindings, type Binding, type Running } from './bindings.js';
 import { cases, OTHER_KEY, policies, presentedIn, type Case, type PolicyName } from './cases.js';
+import type { Connection } from './official-client.js';
 import { subjects, type Subject } from './subjects.js';
 
 muteConsole();
@@ -103,13 +105,21 @@ function presentationOf(reason: DenialReason, operation: Operation) {
 const titleOf = ({ it: own, other, expected }: Case) =>
   `${own}, the other ${other}: ${'by' in expected ? `in by ${expected.by.join(' and ') || 'nothing'}` : expected.reason}`;
 
-const isCertificate = ({ credentials }: Subject) => credentials.invalid.certificate !== undefined;
+function placeOf({ name, create }: Subject): string {
+  const { declaration } = create();
+  if (declaration === undefined) throw new Error(`The card does not declare ${name}.`);
+  return credentialPlace(declaration);
+}
 
 /** What the first binding did in each case, for the others to do as well. */
 const reference = new Map<string, unknown>();
 
 describe.each(subjects)('$name', (subject) => {
-  describe.each(bindings)('over $name', (binding: Binding) => {
+  const place = placeOf(subject);
+  const isCertificate = place === 'client certificate';
+  const able = bindings.filter(({ lacks = [] }) => !lacks.some((kind) => place.startsWith(`${kind} `)));
+
+  describe.each(able)('over $name', (binding: Binding) => {
     describe.each(Object.keys(policies) as PolicyName[])('%s', (policy) => {
       const decisions: DecisionEvent[] = [];
       let running: Running;
@@ -121,7 +131,7 @@ describe.each(subjects)('$name', (subject) => {
       for (const each of cases.filter((given) => given.policy === policy)) {
         // What the binding hides counts as none: the same callers get in, and the others are told so.
         const isHidden =
-          binding.hidesUntrustedCertificates === true && each.it === 'invalid' && isCertificate(subject);
+          binding.hidesUntrustedCertificates === true && each.it === 'invalid' && isCertificate;
         it(`${titleOf(each)}${isHidden ? ' (hidden: as if it were missing)' : ''}`, async () => {
           const connection = await running.connect(presentedIn(each, subject));
           for (const operation of operations) {

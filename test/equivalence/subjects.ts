@@ -1,10 +1,13 @@
-import { generateKeyPairSync } from 'node:crypto';
+import { generateKeyPairSync, randomUUID } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 
+import { biscuit } from '@a2a-auth/biscuit';
+import { passportScheme } from '@a2a-auth/passport';
 import {
   apiKey,
   apiKeyDigest,
   createDevelopmentPki,
+  dpop,
   httpBasic,
   httpBearer,
   jwt,
@@ -18,16 +21,20 @@ import {
   type SecurityScheme,
   type TokenVerifier,
 } from '@a2a-auth/server';
-import { biscuit } from '@a2a-auth/biscuit';
-import { passportScheme } from '@a2a-auth/passport';
-import { SignJWT } from 'jose';
+import { calculateJwkThumbprint, exportJWK, generateKeyPair, SignJWT } from 'jose';
 import { Strategy as BearerStrategy } from 'passport-http-bearer';
 
 import { issuer } from '../../packages/biscuit/test/support/issuer.js';
+import { dpopHeaders } from '../support/oauth/dpop-proof.js';
+
+type Fields = Readonly<Record<string, string>>;
 
 /** What a caller presents. */
 export interface Presented {
-  readonly headers?: Readonly<Record<string, string>>;
+  readonly headers?: Fields;
+  readonly query?: Fields;
+  /** Headers that are good for one request. */
+  readonly proof?: (request: { readonly method: string; readonly url: string }) => Promise<Fields>;
   readonly certificate?: Certificate;
 }
 
@@ -37,7 +44,10 @@ interface Certificate {
 }
 
 /** What is wrong with a credential, or nothing. */
-export type Outcome = 'granted' | 'missing' | 'invalid' | 'insufficient' | 'unavailable';
+export type Outcome = 'missing' | Kind;
+type Kind = (typeof kinds)[number];
+
+const kinds = ['granted', 'invalid', 'insufficient', 'unavailable'] as const;
 
 /** A scheme, with a credential for each outcome. */
 export interface Subject {
@@ -46,41 +56,50 @@ export interface Subject {
   readonly scopes: readonly string[];
   /** Why a genuine credential does not suffice. */
   readonly insufficient?: 'insufficient_scope' | 'not_permitted';
-  readonly credentials: Readonly<Record<Exclude<Outcome, 'missing'>, Presented>>;
+  readonly credentials: Readonly<Record<Kind, Presented>>;
 }
 
 const SCOPE = 'ask';
 const bearer = (token: string): Presented => ({ headers: { authorization: `Bearer ${token}` } });
 const down = () => new VerifierUnavailable('The provider is down.', { retryAfter: 7 });
 
+async function forEachKind<T>(make: (kind: Kind) => T | Promise<T>): Promise<Readonly<Record<Kind, T>>> {
+  const made = await Promise.all(kinds.map(async (kind) => [kind, await make(kind)] as const));
+  return Object.fromEntries(made) as Record<Kind, T>;
+}
+
 const issuerUrl = 'https://issuer.example';
 const audience = 'https://agent.example';
 const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
 const other = generateKeyPairSync('ec', { namedCurve: 'P-256' });
 
-const token = (scope: string, key = privateKey) =>
-  new SignJWT({ scope })
+/** @param thumbprint of the key that the token is bound to (RFC 9449 §6.1) */
+async function tokenOf(kind: Kind, thumbprint?: string): Promise<string> {
+  if (kind === 'unavailable') return `opaque-to-us-${randomUUID()}`;
+  return new SignJWT({
+    scope: kind === 'insufficient' ? 'look' : SCOPE,
+    jti: randomUUID(),
+    ...(thumbprint === undefined ? {} : { cnf: { jkt: thumbprint } }),
+  })
     .setProtectedHeader({ alg: 'ES256', typ: 'at+jwt' })
     .setIssuer(issuerUrl)
     .setAudience(audience)
     .setSubject('ada')
     .setExpirationTime('1h')
-    .sign(key);
+    .sign(kind === 'invalid' ? other.privateKey : privateKey);
+}
 
 const proven = jwt({ issuer: issuerUrl, audience, publicKey });
 const verifier: TokenVerifier = {
   verify(presented, context) {
-    if (presented === 'opaque-to-us') throw down();
+    if (presented.startsWith('opaque-to-us')) throw down();
     return proven.verify(presented, context);
   },
 };
-const tokens = {
-  granted: bearer(await token(SCOPE)),
-  invalid: bearer(await token(SCOPE, other.privateKey)),
-  insufficient: bearer(await token('look')),
-  unavailable: bearer('opaque-to-us'),
-};
+const tokens = await forEachKind((kind) => tokenOf(kind));
+const tokenCredentials = await forEachKind((kind) => bearer(tokens[kind]));
 const scopes = { [SCOPE]: 'Ask.' };
+
 const endpoints = {
   authorizationUrl: `${issuerUrl}/authorize`,
   deviceAuthorizationUrl: `${issuerUrl}/device`,
@@ -92,29 +111,37 @@ const basic = (password: string): Presented => ({
   headers: { authorization: `Basic ${Buffer.from(`ada:${password}`).toString('base64')}` },
 });
 
-function keySubject(): Subject {
-  const keys = { granted: 'key-with-scope', insufficient: 'key-without', unavailable: 'key-unknown-now' };
+async function keySubject(place: 'header' | 'query' | 'cookie'): Promise<Subject> {
+  const name = 'X-Subject-Key';
+  const keys = {
+    granted: 'key-with-scope',
+    insufficient: 'key-without',
+    unavailable: 'key-unknown-now',
+    invalid: 'no-such-key',
+  };
   const digests = Object.fromEntries(
-    Object.entries(keys).map(([outcome, key]) => [apiKeyDigest(key, secret), outcome]),
+    Object.entries(keys).map(([kind, key]) => [apiKeyDigest(key, secret), kind]),
   );
   const store = {
     find(digest: string) {
-      const outcome = digests[digest];
-      if (outcome === 'unavailable') throw down();
-      return outcome && { id: outcome, owner: 'ada', scopes: outcome === 'granted' ? [SCOPE] : [] };
+      const kind = digests[digest];
+      if (kind === 'unavailable') throw down();
+      return kind === 'invalid'
+        ? undefined
+        : { id: String(kind), owner: 'ada', scopes: kind === 'granted' ? [SCOPE] : [] };
     },
   };
-  const presented = (key: string): Presented => ({ headers: { 'x-subject-key': key } });
+  const presented = (key: string): Presented =>
+    ({
+      header: { headers: { [name]: key } },
+      query: { query: { [name]: key } },
+      cookie: { headers: { cookie: `${name}=${key}` } },
+    })[place];
   return {
-    name: 'an API key',
-    create: () => apiKey({ in: 'header', name: 'X-Subject-Key', store: store as never, secret }),
+    name: `an API key in a ${place}`,
+    create: () => apiKey({ in: place, name, store, secret }),
     scopes: [SCOPE],
-    credentials: {
-      granted: presented(keys.granted),
-      insufficient: presented(keys.insufficient),
-      unavailable: presented(keys.unavailable),
-      invalid: presented('no-such-key'),
-    },
+    credentials: await forEachKind((kind) => presented(keys[kind])),
   };
 }
 
@@ -122,23 +149,29 @@ const tokenSubject = (name: string, create: () => SecurityScheme): Subject => ({
   name,
   create,
   scopes: [SCOPE],
-  credentials: tokens,
+  credentials: tokenCredentials,
 });
+
+async function dpopSubject(): Promise<Subject> {
+  const keys = await generateKeyPair('ES256');
+  const thumbprint = await calculateJwkThumbprint(await exportJWK(keys.publicKey));
+  const bound = await forEachKind((kind) => tokenOf(kind, thumbprint));
+  return {
+    name: 'OAuth 2.0 client credentials with DPoP',
+    create: () => oauth2ClientCredentials({ ...endpoints, scopes, verifier, dpop: dpop({ required: true }) }),
+    scopes: [SCOPE],
+    credentials: await forEachKind((kind) => ({
+      proof: ({ method, url }) => dpopHeaders(keys, bound[kind], { htm: method, htu: url }),
+    })),
+  };
+}
 
 async function certificateSubject(pki: DevelopmentPki): Promise<Subject> {
   const stranger = await createDevelopmentPki({ clients: ['ada'] });
-  const certificateOf = async (
-    { clients }: DevelopmentPki,
-    name: string,
-  ): Promise<{ certificate: Certificate }> => {
-    const files = clients[name];
-    if (files === undefined) throw new Error(`There is no certificate for ${name}.`);
-    return {
-      certificate: {
-        cert: await readFile(files.certificate, 'utf8'),
-        key: await readFile(files.key, 'utf8'),
-      },
-    };
+  const filesOf = (kind: Kind) => {
+    const files = kind === 'invalid' ? stranger.clients.ada : pki.clients[kind];
+    if (files === undefined) throw new Error(`There is no certificate for ${kind}.`);
+    return files;
   };
   return {
     name: 'a client certificate',
@@ -151,22 +184,25 @@ async function certificateSubject(pki: DevelopmentPki): Promise<Subject> {
         },
       }),
     scopes: [SCOPE],
-    credentials: {
-      granted: await certificateOf(pki, 'granted'),
-      insufficient: await certificateOf(pki, 'insufficient'),
-      unavailable: await certificateOf(pki, 'unavailable'),
-      invalid: await certificateOf(stranger, 'ada'),
-    },
+    credentials: await forEachKind(async (kind): Promise<Presented> => {
+      const { certificate, key } = filesOf(kind);
+      return { certificate: { cert: await readFile(certificate, 'utf8'), key: await readFile(key, 'utf8') } };
+    }),
   };
 }
 
-function biscuitSubject(): Subject {
+async function biscuitSubject(): Promise<Subject> {
   const authority = issuer();
   const rights = ['SendMessage', 'SendStreamingMessage', 'GetTask']
     .map((name) => `right("${name}");`)
     .join(' ');
-  const unavailable = authority.token(`user("unavailable"); ${rights}`);
-  const revocationIds = authority.revocationIds(unavailable);
+  const biscuits = {
+    granted: authority.token(`user("ada"); ${rights}`),
+    insufficient: authority.token('user("ada"); right("CancelTask");'),
+    unavailable: authority.token(`user("unavailable"); ${rights}`),
+    invalid: issuer().token(`user("ada"); ${rights}`),
+  };
+  const revocationIds = authority.revocationIds(biscuits.unavailable);
   return {
     name: 'a biscuit',
     create: () =>
@@ -182,12 +218,7 @@ function biscuitSubject(): Subject {
       }),
     scopes: [],
     insufficient: 'not_permitted',
-    credentials: {
-      granted: bearer(authority.token(`user("ada"); ${rights}`)),
-      insufficient: bearer(authority.token('user("ada"); right("CancelTask");')),
-      unavailable: bearer(unavailable),
-      invalid: bearer(issuer().token(`user("ada"); ${rights}`)),
-    },
+    credentials: await forEachKind((kind) => bearer(biscuits[kind])),
   };
 }
 
@@ -195,7 +226,9 @@ export const pki = await createDevelopmentPki({ clients: ['granted', 'insufficie
 
 /** A new scheme joins by a line. */
 export const subjects: readonly Subject[] = [
-  keySubject(),
+  await keySubject('header'),
+  await keySubject('query'),
+  await keySubject('cookie'),
   tokenSubject('a bearer token', () => httpBearer({ verifier })),
   {
     name: 'a password',
@@ -208,16 +241,12 @@ export const subjects: readonly Subject[] = [
         },
       }),
     scopes: [SCOPE],
-    credentials: {
-      granted: basic('granted'),
-      insufficient: basic('insufficient'),
-      unavailable: basic('unavailable'),
-      invalid: basic('wrong'),
-    },
+    credentials: await forEachKind(basic),
   },
   tokenSubject('OAuth 2.0 client credentials', () =>
     oauth2ClientCredentials({ ...endpoints, scopes, verifier }),
   ),
+  await dpopSubject(),
   tokenSubject('OAuth 2.0 authorization code', () =>
     oauth2AuthorizationCode({ ...endpoints, scopes, verifier }),
   ),
@@ -226,7 +255,7 @@ export const subjects: readonly Subject[] = [
     openIdConnect({ openIdConnectUrl: `${issuerUrl}/.well-known/openid-configuration`, verifier }),
   ),
   await certificateSubject(pki),
-  biscuitSubject(),
+  await biscuitSubject(),
   {
     name: 'a Passport strategy',
     create: () =>
@@ -239,11 +268,6 @@ export const subjects: readonly Subject[] = [
         { type: 'http', scheme: 'Bearer' },
       ),
     scopes: [SCOPE],
-    credentials: {
-      granted: bearer('granted'),
-      insufficient: bearer('insufficient'),
-      unavailable: bearer('unavailable'),
-      invalid: bearer('invalid'),
-    },
+    credentials: await forEachKind(bearer),
   },
 ];
