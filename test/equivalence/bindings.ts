@@ -2,25 +2,61 @@ import { X509Certificate } from 'node:crypto';
 import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
 import type { AddressInfo } from 'node:net';
-import { createServer as createTlsServer } from 'node:tls';
+import { createServer as createTlsServer, type TLSSocket } from 'node:tls';
 
+import {
+  authenticatingFetch,
+  connect,
+  type AuthenticationPlan,
+  type ClientErrorCode,
+  type Credentials,
+} from '@a2a-auth/client';
+import { grpcAuthentication } from '@a2a-auth/client/grpc';
 import { principalsOf, serveMutualTls, type AgentSecurity } from '@a2a-auth/server';
 import { agentRouter } from '@a2a-auth/server/express';
 import { agentFetchHandler } from '@a2a-auth/server/fetch';
 import { agentServices } from '@a2a-auth/server/grpc';
-import { credentials as grpcCredentials, Server as GrpcServer, ServerCredentials } from '@grpc/grpc-js';
+import type { AgentCard } from '@a2a-js/sdk';
+import type { Client } from '@a2a-js/sdk/client';
+import {
+  credentials as grpcCredentials,
+  Server as GrpcServer,
+  ServerCredentials,
+  ServerInterceptingCall,
+  type ServerInterceptor,
+} from '@grpc/grpc-js';
 import express from 'express';
 import { Agent, fetch as undiciFetch } from 'undici';
 
 import { agentCard, createAgent } from '../support/agent.js';
 import { combinations, type Combination } from '../support/client.js';
-import { connectByGrpc, connectByHttp, type Connection } from './official-client.js';
+import {
+  clientByGrpc,
+  clientByHttp,
+  connectByGrpc,
+  connectByHttp,
+  type Connection,
+} from './official-client.js';
 import { pki, type Presented } from './subjects.js';
 
+/** What reached the agent with one call. */
+export interface Received {
+  readonly url: URL;
+  readonly headers: Headers;
+  readonly hasCertificate: boolean;
+}
+
 export interface Running {
+  /** As published. */
+  readonly card: AgentCard;
+  /** The calls that reached the agent. To be emptied at will. */
+  readonly received: Received[];
   /** The schemes that vouched for the last message which reached the agent. */
   callers(): readonly string[];
+  /** The official client. */
   connect(presented: Presented): Promise<Connection>;
+  /** The official client again, authenticated by ours. */
+  connectOwn(plan: AuthenticationPlan, credentials: Credentials): Promise<Client>;
   close(): Promise<void> | void;
 }
 
@@ -31,6 +67,10 @@ export interface Binding {
   readonly lacks?: readonly string[];
   /** Whether a certificate that the TLS layer did not accept is not shown to us, and so counts as none. */
   readonly hidesUntrustedCertificates?: boolean;
+  /** Why our client does not call with a certificate. */
+  readonly refusesCertificates?: ClientErrorCode;
+  /** Whether our client sends a refused call once more. */
+  readonly repeats?: boolean;
   start(security: AgentSecurity<string>): Promise<Running>;
 }
 
@@ -63,6 +103,7 @@ const ca = await readFile(pki.ca);
 /** `agentRouter` behind HTTPS, where clients may have a certificate. */
 const expressBinding = (combination: Combination): Binding => ({
   name: `Express, ${combination.binding} ${combination.version}`,
+  repeats: true,
   async start(security) {
     const app = express();
     const { server, close } = await serveMutualTls(app, {
@@ -74,6 +115,15 @@ const expressBinding = (combination: Combination): Binding => ({
     });
     const url = `https://127.0.0.1:${String((server.address() as AddressInfo).port)}`;
     const { card, requestHandler, callers } = agentAt(`${url}${pathOf(combination)}`, combination);
+    const received: Received[] = [];
+    app.use(pathOf(combination), (request, _response, next) => {
+      received.push({
+        url: new URL(request.originalUrl, url),
+        headers: new Headers(request.headers as Record<string, string>),
+        hasCertificate: 'raw' in (request.socket as TLSSocket).getPeerCertificate(),
+      });
+      next();
+    });
     app.use(agentRouter({ security, requestHandler }));
     const agents: Agent[] = [];
     const sendWith = perCertificate((certificate) => {
@@ -83,8 +133,18 @@ const expressBinding = (combination: Combination): Binding => ({
         undiciFetch(input as URL, { ...(init as object), dispatcher })) satisfies typeof fetch;
     });
     return {
+      card: security.publish(card),
+      received,
       callers,
       connect: (presented) => connectByHttp(card, presented, sendWith(presented.certificate)),
+      connectOwn: ({ chosen }, credentials) =>
+        connect(url, {
+          credentials,
+          // The source of a certificate names the authority itself.
+          ...(chosen?.steps.some(({ scheme }) => scheme.type === 'mutualTLS') === true
+            ? {}
+            : { fetch: sendWith(undefined) }),
+        }),
       async close() {
         await Promise.all(agents.map((agent) => agent.destroy()));
         await close();
@@ -96,6 +156,9 @@ const expressBinding = (combination: Combination): Binding => ({
 /** `agentFetchHandler`, without a server: the connection is what its hook says. */
 const fetchBinding = (combination: Combination): Binding => ({
   name: `fetch handler, ${combination.binding} ${combination.version}`,
+  repeats: true,
+  // It calls by a fetch that is given, and that cannot present any.
+  refusesCertificates: 'INVALID_OPTION',
   start(security) {
     const url = 'https://agent.example';
     const { card, requestHandler, callers } = agentAt(`${url}${pathOf(combination)}`, combination);
@@ -110,16 +173,26 @@ const fetchBinding = (combination: Combination): Binding => ({
           : { clientCertificate: { der: new X509Certificate(certificate.cert).raw } };
       },
     });
+    const received: Received[] = [];
     const sendWith =
       (certificate: Presented['certificate']): typeof fetch =>
       (input, init) => {
         const request = new Request(input, init);
         certificates.set(request, certificate);
+        received.push({
+          url: new URL(request.url),
+          headers: request.headers,
+          hasCertificate: certificate !== undefined,
+        });
         return handle(request);
       };
     return Promise.resolve({
+      card: security.publish(card),
+      received,
       callers,
       connect: (presented) => connectByHttp(card, presented, sendWith(presented.certificate)),
+      connectOwn: async (plan) =>
+        clientByHttp(card, authenticatingFetch({ url, plan, fetch: sendWith(undefined) })),
       close: () => undefined,
     });
   },
@@ -131,7 +204,24 @@ const grpcBinding = (version: '1.0' | '0.3'): Binding => ({
   lacks: ['query', 'cookie'],
   hidesUntrustedCertificates: true,
   async start(security) {
-    const grpc = new GrpcServer();
+    const received: Received[] = [];
+    const certified = new Set<string>();
+    const record: ServerInterceptor = (_method, call) =>
+      new ServerInterceptingCall(call, {
+        start(next) {
+          next({
+            onReceiveMetadata(metadata, pass) {
+              received.push({
+                url: new URL(`https://${call.getHost()}`),
+                headers: new Headers(metadata.toHttp2Headers() as Record<string, string>),
+                hasCertificate: certified.has(call.getPeer()),
+              });
+              pass(metadata);
+            },
+          });
+        },
+      });
+    const grpc = new GrpcServer({ interceptors: [record] });
     const injector = grpc.createConnectionInjector(ServerCredentials.createInsecure());
     const tls = createTlsServer({
       cert: await readFile(pki.server.certificate),
@@ -142,6 +232,9 @@ const grpcBinding = (version: '1.0' | '0.3'): Binding => ({
       ALPNProtocols: ['h2'],
     });
     tls.on('secureConnection', (socket) => {
+      if ('raw' in socket.getPeerCertificate()) {
+        certified.add(`${String(socket.remoteAddress)}:${String(socket.remotePort)}`);
+      }
       injector.injectConnection(socket);
     });
     await once(tls.listen(0, '127.0.0.1'), 'listening');
@@ -156,8 +249,22 @@ const grpcBinding = (version: '1.0' | '0.3'): Binding => ({
         : grpcCredentials.createSsl(ca, Buffer.from(certificate.key), Buffer.from(certificate.cert)),
     );
     return {
+      card: security.publish(card),
+      received,
       callers,
       connect: (presented) => connectByGrpc(card, presented, channelWith(presented.certificate)),
+      async connectOwn(plan) {
+        const { channelCredentials, callCredentials } = await grpcAuthentication({
+          url: `https://${endpoint}`,
+          endpoint,
+          plan,
+        });
+        // Only the source of a certificate names the authority.
+        const needsCertificate = plan.chosen?.steps.some(({ scheme }) => scheme.type === 'mutualTLS');
+        return clientByGrpc(card, needsCertificate === true ? channelCredentials : channelWith(undefined), {
+          credentials: callCredentials,
+        });
+      },
       close() {
         grpc.forceShutdown();
         tls.close();

@@ -2,6 +2,7 @@ import { generateKeyPairSync, randomUUID } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 
 import { biscuit } from '@a2a-auth/biscuit';
+import * as client from '@a2a-auth/client';
 import { passportScheme } from '@a2a-auth/passport';
 import {
   apiKey,
@@ -26,6 +27,7 @@ import { Strategy as BearerStrategy } from 'passport-http-bearer';
 
 import { issuer } from '../../packages/biscuit/test/support/issuer.js';
 import { dpopHeaders } from '../support/oauth/dpop-proof.js';
+import { authorizationServer, endpoints, issuerUrl, logIn } from './authorization-server.js';
 
 type Fields = Readonly<Record<string, string>>;
 
@@ -57,6 +59,10 @@ export interface Subject {
   /** Why a genuine credential does not suffice. */
   readonly insufficient?: 'insufficient_scope' | 'not_permitted';
   readonly credentials: Readonly<Record<Kind, Presented>>;
+  /** What our client has the same credential from. */
+  readonly source: (kind: Kind) => client.CredentialSource;
+  /** Whether the source has another credential after a refusal. Here it is no better. */
+  readonly renews?: true;
 }
 
 const SCOPE = 'ask';
@@ -68,7 +74,6 @@ async function forEachKind<T>(make: (kind: Kind) => T | Promise<T>): Promise<Rea
   return Object.fromEntries(made) as Record<Kind, T>;
 }
 
-const issuerUrl = 'https://issuer.example';
 const audience = 'https://agent.example';
 const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
 const other = generateKeyPairSync('ec', { namedCurve: 'P-256' });
@@ -96,15 +101,20 @@ const verifier: TokenVerifier = {
     return proven.verify(presented, context);
   },
 };
-const tokens = await forEachKind((kind) => tokenOf(kind));
-const tokenCredentials = await forEachKind((kind) => bearer(tokens[kind]));
+/** Two of each kind. */
+const tokensFor = (thumbprint?: string) =>
+  forEachKind((kind) => Promise.all([tokenOf(kind, thumbprint), tokenOf(kind, thumbprint)]));
+const tokens = await tokensFor();
 const scopes = { [SCOPE]: 'Ask.' };
 
-const endpoints = {
-  authorizationUrl: `${issuerUrl}/authorize`,
-  deviceAuthorizationUrl: `${issuerUrl}/device`,
-  tokenUrl: `${issuerUrl}/token`,
-};
+/** A client of an authorization server that gives these tokens in turn. */
+function clientFor(given: readonly string[]) {
+  let issued = 0;
+  const server = authorizationServer(() => given[issued++ % given.length]);
+  return { issuer: issuerUrl, clientId: 'client', fetch: server };
+}
+const service = (given: readonly string[]) =>
+  client.clientCredentials({ ...clientFor(given), clientSecret: 'secret' });
 
 const secret = 'a secret of at least thirty-two bytes';
 const basic = (password: string): Presented => ({
@@ -142,27 +152,34 @@ async function keySubject(place: 'header' | 'query' | 'cookie'): Promise<Subject
     create: () => apiKey({ in: place, name, store, secret }),
     scopes: [SCOPE],
     credentials: await forEachKind((kind) => presented(keys[kind])),
+    source: (kind) => client.apiKey(keys[kind]),
   };
 }
 
-const tokenSubject = (name: string, create: () => SecurityScheme): Subject => ({
+const tokenSubject = async (
+  name: string,
+  create: () => SecurityScheme,
+  given: Pick<Subject, 'source' | 'renews'>,
+): Promise<Subject> => ({
   name,
   create,
   scopes: [SCOPE],
-  credentials: tokenCredentials,
+  credentials: await forEachKind((kind) => bearer(tokens[kind][0])),
+  ...given,
 });
 
 async function dpopSubject(): Promise<Subject> {
   const keys = await generateKeyPair('ES256');
-  const thumbprint = await calculateJwkThumbprint(await exportJWK(keys.publicKey));
-  const bound = await forEachKind((kind) => tokenOf(kind, thumbprint));
+  const bound = await tokensFor(await calculateJwkThumbprint(await exportJWK(keys.publicKey)));
   return {
     name: 'OAuth 2.0 client credentials with DPoP',
     create: () => oauth2ClientCredentials({ ...endpoints, scopes, verifier, dpop: dpop({ required: true }) }),
     scopes: [SCOPE],
     credentials: await forEachKind((kind) => ({
-      proof: ({ method, url }) => dpopHeaders(keys, bound[kind], { htm: method, htu: url }),
+      proof: ({ method, url }) => dpopHeaders(keys, bound[kind][0], { htm: method, htu: url }),
     })),
+    source: (kind) => client.dpop(service(bound[kind]), { keyPair: keys }),
+    renews: true,
   };
 }
 
@@ -188,6 +205,7 @@ async function certificateSubject(pki: DevelopmentPki): Promise<Subject> {
       const { certificate, key } = filesOf(kind);
       return { certificate: { cert: await readFile(certificate, 'utf8'), key: await readFile(key, 'utf8') } };
     }),
+    source: (kind) => client.mutualTls({ ...filesOf(kind), ca: pki.ca }),
   };
 }
 
@@ -219,6 +237,7 @@ async function biscuitSubject(): Promise<Subject> {
     scopes: [],
     insufficient: 'not_permitted',
     credentials: await forEachKind((kind) => bearer(biscuits[kind])),
+    source: (kind) => client.bearer(biscuits[kind]),
   };
 }
 
@@ -229,7 +248,9 @@ export const subjects: readonly Subject[] = [
   await keySubject('header'),
   await keySubject('query'),
   await keySubject('cookie'),
-  tokenSubject('a bearer token', () => httpBearer({ verifier })),
+  await tokenSubject('a bearer token', () => httpBearer({ verifier }), {
+    source: (kind) => client.bearer(tokens[kind][0]),
+  }),
   {
     name: 'a password',
     create: () =>
@@ -242,17 +263,34 @@ export const subjects: readonly Subject[] = [
       }),
     scopes: [SCOPE],
     credentials: await forEachKind(basic),
+    source: (kind) => client.basic('ada', kind),
   },
-  tokenSubject('OAuth 2.0 client credentials', () =>
-    oauth2ClientCredentials({ ...endpoints, scopes, verifier }),
+  await tokenSubject(
+    'OAuth 2.0 client credentials',
+    () => oauth2ClientCredentials({ ...endpoints, scopes, verifier }),
+    { source: (kind) => service(tokens[kind]), renews: true },
   ),
   await dpopSubject(),
-  tokenSubject('OAuth 2.0 authorization code', () =>
-    oauth2AuthorizationCode({ ...endpoints, scopes, verifier }),
+  await tokenSubject(
+    'OAuth 2.0 authorization code',
+    () => oauth2AuthorizationCode({ ...endpoints, scopes, verifier }),
+    {
+      source: (kind) => client.authorizationCode({ ...clientFor(tokens[kind]), openBrowser: logIn }),
+      renews: true,
+    },
   ),
-  tokenSubject('OAuth 2.0 device code', () => oauth2DeviceCode({ ...endpoints, scopes, verifier })),
-  tokenSubject('OpenID Connect', () =>
-    openIdConnect({ openIdConnectUrl: `${issuerUrl}/.well-known/openid-configuration`, verifier }),
+  await tokenSubject('OAuth 2.0 device code', () => oauth2DeviceCode({ ...endpoints, scopes, verifier }), {
+    source: (kind) => client.deviceCode({ ...clientFor(tokens[kind]), show: () => undefined }),
+    renews: true,
+  }),
+  await tokenSubject(
+    'OpenID Connect',
+    () => openIdConnect({ openIdConnectUrl: `${issuerUrl}/.well-known/openid-configuration`, verifier }),
+    {
+      source: (kind) =>
+        client.refreshing({ ...clientFor(tokens[kind]), refreshToken: 'of a login elsewhere' }),
+      renews: true,
+    },
   ),
   await certificateSubject(pki),
   await biscuitSubject(),
@@ -269,5 +307,6 @@ export const subjects: readonly Subject[] = [
       ),
     scopes: [SCOPE],
     credentials: await forEachKind(bearer),
+    source: (kind) => client.bearer(kind),
   },
 ];
