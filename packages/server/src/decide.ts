@@ -400,7 +400,8 @@ function verifiedParts(
 ): readonly VerifiedPart[] {
   return entries.map(({ position }) => {
     const outcome = outcomes[position];
-    if (outcome?.status !== 'verified') throw new TypeError('A requirement is met by what is verified alone.');
+    if (outcome?.status !== 'verified')
+      throw new TypeError('A requirement is met by what is verified alone.');
     const { id } = policy.schemes[position] as RegisteredScheme;
     return { schemeId: id, principal: outcome.principal, credential: credentials[position] };
   });

@@ -99,8 +99,7 @@ export function protectRequestHandler(protection: Protection, handler: A2AReques
       const decision = decisionOf(context, 'GetExtendedAgentCard');
       if (!decision.granted) throw new DeniedCall(decision);
       // The extended card always needs an authenticated caller (A2A 1.0 §13.3).
-      if (decision.isAnonymous)
-        throw new DeniedCall(protection.denyUnauthenticated('GetExtendedAgentCard'));
+      if (decision.isAnonymous) throw new DeniedCall(protection.denyUnauthenticated('GetExtendedAgentCard'));
       return protection.publish(await handler.getAuthenticatedExtendedAgentCard(params, context));
     },
     async sendMessage(params, context) {
