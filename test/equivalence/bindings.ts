@@ -3,15 +3,16 @@ import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
 import type { AddressInfo } from 'node:net';
 import { createServer as createTlsServer, type TLSSocket } from 'node:tls';
+import { promisify } from 'node:util';
 
 import {
   authenticatingFetch,
   connect,
   type AuthenticationPlan,
   type ClientErrorCode,
-  type Credentials,
+  type CredentialSource,
 } from '@a2a-auth/client';
-import { grpcAuthentication } from '@a2a-auth/client/grpc';
+import { authenticatingInterceptor } from '@a2a-auth/client/grpc';
 import { principalsOf, serveMutualTls, type AgentSecurity } from '@a2a-auth/server';
 import { agentRouter } from '@a2a-auth/server/express';
 import { agentFetchHandler } from '@a2a-auth/server/fetch';
@@ -56,7 +57,7 @@ export interface Running {
   /** The official client. */
   connect(presented: Presented): Promise<Connection>;
   /** The official client again, authenticated by ours. */
-  connectOwn(plan: AuthenticationPlan, credentials: Credentials): Promise<Client>;
+  connectOwn(plan: AuthenticationPlan, sources: Readonly<Record<string, CredentialSource>>): Promise<Client>;
   close(): Promise<void> | void;
 }
 
@@ -69,8 +70,6 @@ export interface Binding {
   readonly hidesUntrustedCertificates?: boolean;
   /** Why our client does not call with a certificate. */
   readonly refusesCertificates?: ClientErrorCode;
-  /** Whether our client sends a refused call once more. */
-  readonly repeats?: boolean;
   start(security: AgentSecurity<string>): Promise<Running>;
 }
 
@@ -100,10 +99,12 @@ function perCertificate<T>(create: (certificate: Presented['certificate']) => T)
 
 const ca = await readFile(pki.ca);
 
+const needsCertificate = ({ chosen }: AuthenticationPlan) =>
+  chosen?.steps.some(({ scheme }) => scheme.type === 'mutualTLS') === true;
+
 /** `agentRouter` behind HTTPS, where clients may have a certificate. */
 const expressBinding = (combination: Combination): Binding => ({
   name: `Express, ${combination.binding} ${combination.version}`,
-  repeats: true,
   async start(security) {
     const app = express();
     const { server, close } = await serveMutualTls(app, {
@@ -137,13 +138,11 @@ const expressBinding = (combination: Combination): Binding => ({
       received,
       callers,
       connect: (presented) => connectByHttp(card, presented, sendWith(presented.certificate)),
-      connectOwn: ({ chosen }, credentials) =>
+      connectOwn: (plan, credentials) =>
         connect(url, {
           credentials,
           // The source of a certificate names the authority itself.
-          ...(chosen?.steps.some(({ scheme }) => scheme.type === 'mutualTLS') === true
-            ? {}
-            : { fetch: sendWith(undefined) }),
+          ...(needsCertificate(plan) ? {} : { fetch: sendWith(undefined) }),
         }),
       async close() {
         await Promise.all(agents.map((agent) => agent.destroy()));
@@ -156,7 +155,6 @@ const expressBinding = (combination: Combination): Binding => ({
 /** `agentFetchHandler`, without a server: the connection is what its hook says. */
 const fetchBinding = (combination: Combination): Binding => ({
   name: `fetch handler, ${combination.binding} ${combination.version}`,
-  repeats: true,
   // It calls by a fetch that is given, and that cannot present any.
   refusesCertificates: 'INVALID_OPTION',
   start(security) {
@@ -198,7 +196,21 @@ const fetchBinding = (combination: Combination): Binding => ({
   },
 });
 
-/** The gRPC service behind TLS, where clients may have a certificate. */
+/** A gRPC agent takes every connection for one by TLS, also where that ends before it. Proofs have to say so. */
+const behindTls = (sources: Readonly<Record<string, CredentialSource>>) =>
+  Object.fromEntries(
+    Object.entries(sources).map(([id, source]): [string, CredentialSource] => [
+      id,
+      {
+        ...source,
+        credential({ http: { method, url }, ...rest }) {
+          return source.credential({ ...rest, http: { method, url: url.replace(/^http:/, 'https:') } });
+        },
+      },
+    ]),
+  );
+
+/** The gRPC service behind TLS, where clients may have a certificate, and in plain. */
 const grpcBinding = (version: '1.0' | '0.3'): Binding => ({
   name: `gRPC ${version}`,
   lacks: ['query', 'cookie'],
@@ -222,6 +234,10 @@ const grpcBinding = (version: '1.0' | '0.3'): Binding => ({
         },
       });
     const grpc = new GrpcServer({ interceptors: [record] });
+    const plainPort = await promisify(grpc.bindAsync.bind(grpc))(
+      '127.0.0.1:0',
+      ServerCredentials.createInsecure(),
+    );
     const injector = grpc.createConnectionInjector(ServerCredentials.createInsecure());
     const tls = createTlsServer({
       cert: await readFile(pki.server.certificate),
@@ -243,27 +259,23 @@ const grpcBinding = (version: '1.0' | '0.3'): Binding => ({
     for (const { definition, implementation } of agentServices({ security, requestHandler })) {
       grpc.addService(definition, implementation);
     }
+    const published = security.publish(card);
     const channelWith = perCertificate((certificate) =>
       certificate === undefined
         ? grpcCredentials.createSsl(ca)
         : grpcCredentials.createSsl(ca, Buffer.from(certificate.key), Buffer.from(certificate.cert)),
     );
     return {
-      card: security.publish(card),
+      card: published,
       received,
       callers,
       connect: (presented) => connectByGrpc(card, presented, channelWith(presented.certificate)),
-      async connectOwn(plan) {
-        const { channelCredentials, callCredentials } = await grpcAuthentication({
-          url: `https://${endpoint}`,
-          endpoint,
-          plan,
-        });
+      connectOwn: async (plan, sources) => {
         // Only the source of a certificate names the authority.
-        const needsCertificate = plan.chosen?.steps.some(({ scheme }) => scheme.type === 'mutualTLS');
-        return clientByGrpc(card, needsCertificate === true ? channelCredentials : channelWith(undefined), {
-          credentials: callCredentials,
-        });
+        const url = needsCertificate(plan) ? `https://${endpoint}` : `http://127.0.0.1:${String(plainPort)}`;
+        const credentials = needsCertificate(plan) ? sources : behindTls(sources);
+        const interceptor = authenticatingInterceptor({ url, endpoint: url, card: published, credentials });
+        return clientByGrpc(card, grpcCredentials.createInsecure(), { interceptors: [interceptor] });
       },
       close() {
         grpc.forceShutdown();

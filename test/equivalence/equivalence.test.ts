@@ -270,8 +270,7 @@ describe.each(subjects)('$name', (subject) => {
             const official = expected.find((outcome) => outcome.operation === operation);
             // A refused credential is replaced by the first call, and then not again for a while.
             const isReplaced = subject.renews === true && usesIt && operation === operations[0];
-            const most = isReplaced && official?.decision.reason === 'invalid_credential' ? 2 : 1;
-            const times = binding.repeats === true || decisions.length > 1 ? most : 1;
+            const times = isReplaced && official?.decision.reason === 'invalid_credential' ? 2 : 1;
             expect({
               answer,
               decisions,
