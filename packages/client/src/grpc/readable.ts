@@ -1,8 +1,5 @@
-import { Buffer } from 'node:buffer';
-
-import { ERROR_INFO_TYPE } from '@a2a-js/sdk/errors';
-import { decodeErrorInfo, decodeStatus, GRPC_STATUS_DETAILS_BIN } from '@a2a-js/sdk/errors/grpc';
-import type { StatusObject } from '@grpc/grpc-js';
+import { fromGrpcError, GRPC_STATUS_DETAILS_BIN } from '@a2a-js/sdk/errors/grpc';
+import type { ServiceError, StatusObject } from '@grpc/grpc-js';
 
 import { isObject } from '../card/json.js';
 
@@ -15,12 +12,10 @@ export function isReadable(path: string, message: unknown): boolean {
 
 /** A status without those details that the SDK cannot read. */
 export function readableStatus(status: StatusObject): StatusObject {
+  if (status.metadata.get(GRPC_STATUS_DETAILS_BIN).length === 0) return status;
   try {
-    for (const details of status.metadata.get(GRPC_STATUS_DETAILS_BIN)) {
-      for (const { typeUrl, value } of decodeStatus(Buffer.from(details)).details) {
-        if (typeUrl === ERROR_INFO_TYPE) decodeErrorInfo(value);
-      }
-    }
+    // It fails at bytes that are no details, and at a reason that is the name of what every object has.
+    fromGrpcError(status as ServiceError);
     return status;
   } catch {
     const metadata = status.metadata.clone();

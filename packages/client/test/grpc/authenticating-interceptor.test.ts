@@ -1,7 +1,8 @@
 import { TaskState } from '@a2a-js/sdk';
+import { encodeGrpcStatusDetails } from '@a2a-js/sdk/errors/grpc';
 import { bearer, planAuthentication, type AgentResponse } from '@a2a-auth/client';
-import { authenticatingInterceptor } from '@a2a-auth/client/grpc';
-import { InterceptingCall, status, type Interceptor } from '@grpc/grpc-js';
+import { authenticatingInterceptor, type AuthenticatingInterceptorOptions } from '@a2a-auth/client/grpc';
+import { InterceptingCall, status, type CallOptions, type Interceptor } from '@grpc/grpc-js';
 import { describe, expect, it, vi } from 'vitest';
 
 import { collect, request } from '../../../../test/support/client.js';
@@ -327,14 +328,22 @@ describe('renewal', () => {
   });
 });
 
+const detailsOf = (details: Buffer) => ({ 'grpc-status-details-bin': details as unknown as string });
+
 describe('an answer that the SDK cannot read', () => {
   // It throws where nobody can catch it.
   it.each<Case>([
     when('a response that is neither a task nor a message', send, { messages: [{}] }),
     when('details of a status that are none', send, {
       code: status.INTERNAL,
-      trailers: { 'grpc-status-details-bin': Buffer.from([0x1a, 0xff, 0xff]) as unknown as string },
+      trailers: detailsOf(Buffer.from([0x1a, 0xff, 0xff])),
     }),
+    ...['constructor', 'toString', '__proto__'].map((reason) =>
+      when(`the reason ${reason}, which every object has`, send, {
+        code: status.INTERNAL,
+        trailers: detailsOf(encodeGrpcStatusDetails(status.INTERNAL, '', reason)),
+      }),
+    ),
   ])('is an error: $name', async ({ call, answer }) => {
     const { client } = await tokenAgent([answer]);
     await expect(call(client)).rejects.toMatchObject({ cause: { code: status.INTERNAL } });
