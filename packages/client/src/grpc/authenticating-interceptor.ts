@@ -114,6 +114,8 @@ function repeatableCall(session: Session, options: InterceptorOptions): Call {
       }
       const { task } = index > 0 && onTask !== undefined ? judge(arrival, undefined, []) : {};
       if (task !== undefined) onTask?.(task);
+      // Whoever has given the call up reads nothing more.
+      if (ended) return;
       listener.onReceiveMessage?.(arrival.message);
     }
   };
@@ -170,7 +172,7 @@ function demand() {
 
 /** No call has begun that could keep the deadline while a source is asked. */
 function expiry(deadline: InterceptorOptions['deadline'] = Infinity): readonly AbortSignal[] {
-  const left = Number(deadline) - Date.now();
+  const left = Math.ceil(Number(deadline) - Date.now());
   return left < 2 ** 31 ? [AbortSignal.timeout(Math.max(left, 0))] : [];
 }
 

@@ -48,6 +48,7 @@ const done: GrpcAnswer = { messages: [asTask(waitingTask('1.0', { status: comple
 const tokenCard = cardJson({ token: bearerScheme }, [{ token: [] }]);
 
 type Client = Awaited<ReturnType<typeof tokenAgent>>['client'];
+type Agent = Awaited<ReturnType<typeof scriptedGrpc>>;
 const send = (client: Client, fields: object = sent, configuration?: object) =>
   client.sendMessage({ ...request('hello', fields), configuration: configuration as never });
 const stream = (client: Client, fields: object = sent) =>
@@ -388,28 +389,45 @@ describe('a call that is given up', () => {
     });
   });
 
-  it('keeps its deadline while a source hangs', async () => {
-    const { source } = countingSource({ credential: () => new Promise<never>(() => undefined) });
-    const agent = await scriptedGrpc([done]);
+  const subscribe = (
+    agent: Agent,
+    { source }: ReturnType<typeof countingSource>,
+    { deadline, onAuthRequired }: CallOptions & Pick<AuthenticatingInterceptorOptions, 'onAuthRequired'> = {},
+  ) => {
     const interceptor = authenticatingInterceptor({
       url: `http://${agent.address}`,
       endpoint: agent.address,
       card: tokenCard,
       credentials: [source],
+      onAuthRequired,
     });
-    const { outcome } = startCall(
-      channel(agent.address),
-      '1.0',
-      'subscribeToTask',
-      { tenant: '', id: 't' },
-      {},
-      {
-        interceptors: [interceptor],
-        deadline: Date.now(),
-      },
-    );
+    const params = { tenant: '', id: 't' };
+    const options = { interceptors: [interceptor], ...(deadline === undefined ? {} : { deadline }) };
+    return startCall(channel(agent.address), '1.0', 'subscribeToTask', params, {}, options);
+  };
+
+  it('keeps its deadline while a source hangs', async () => {
+    const source = countingSource({ credential: () => new Promise<never>(() => undefined) });
+    const agent = await scriptedGrpc([done]);
+    const { outcome } = subscribe(agent, source, { deadline: Date.now() });
     expect(await outcome).toMatchObject({ code: status.DEADLINE_EXCEEDED });
     expect(agent.seen).toEqual([]);
+  });
+
+  it('may have a deadline between two milliseconds', async () => {
+    const agent = await scriptedGrpc([done]);
+    const { outcome } = subscribe(agent, countingSource(), { deadline: Date.now() + 60_000.5 });
+    expect(await outcome).toMatchObject({ code: status.OK });
+  });
+
+  it('brings no message that came before', async () => {
+    const agent = await scriptedGrpc([{ messages: [asUpdate(waitingTask('1.0'))], code: 'open' }]);
+    const { call, outcome } = subscribe(agent, countingSource(), {
+      onAuthRequired: () => {
+        call.cancel();
+      },
+    });
+    expect(await outcome).toMatchObject({ code: status.CANCELLED, messages: [] });
   });
 
   it('ends at the agent', async () => {
