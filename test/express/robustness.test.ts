@@ -5,7 +5,7 @@ import { AgentSecurity, apiKey } from '@a2a-auth/server';
 import { agentRouter, authenticate, contextBuilder, userBuilder } from '@a2a-auth/server/express';
 import { restHandler } from '@a2a-js/sdk/server/express';
 import express, { type Express } from 'express';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 
 import { agentCard, createAgent } from '../support/agent.js';
 import { createSecurity, granted } from '../support/credentials.js';
@@ -86,6 +86,19 @@ describe('a response that another middleware has written already', () => {
       expect(rejections).toEqual([]);
     },
   );
+});
+
+describe('an answer that has no content', () => {
+  it('says nothing of its length (RFC 9110 §8.6)', async () => {
+    const agent = await startAgent();
+    vi.spyOn(agent.requestHandler, 'deleteTaskPushNotificationConfig').mockResolvedValue();
+    const { status, headers } = await fetch(`${agent.restUrl}/tasks/t-1/pushNotificationConfigs/c-1`, {
+      method: 'DELETE',
+      headers: { 'a2a-version': '1.0', ...granted.partner },
+    });
+    expect(status).toBe(204);
+    expect(headers.has('content-length')).toBe(false);
+  });
 });
 
 describe('the body of a denied caller', () => {
