@@ -3,6 +3,7 @@ import diagnosticsChannel from 'node:diagnostics_channel';
 import type { Decision, DenialReason, SchemeOutcome } from './decision.js';
 import { Denied, Granted } from './decision.js';
 import { warningsOf } from './forwarded-certificate.js';
+import { tell } from './listener.js';
 import type { Operation } from './operation.js';
 import type { RegisteredScheme } from './policy.js';
 
@@ -51,7 +52,7 @@ export function hasDecisionListeners(listener: DecisionListener | undefined): bo
   return listener !== undefined || channel.hasSubscribers;
 }
 
-/** Tells the hook and the channel. A hook that throws is reported as a process warning and changes no decision. */
+/** Tells the hook and the channel. */
 export function publishDecision(
   decision: Decision,
   call: { readonly operation: Operation; readonly binding: string },
@@ -74,18 +75,7 @@ export function publishDecision(
     warnings: warningsOf(evaluation.request),
   });
   channel.publish(event);
-  try {
-    // A listener may well be asynchronous: its type allows it.
-    Promise.resolve(listener?.(event)).catch(warnOfListener);
-  } catch (error) {
-    warnOfListener(error);
-  }
-}
-
-function warnOfListener(error: unknown): void {
-  process.emitWarning(`onDecision threw: ${error instanceof Error ? error.message : String(error)}`, {
-    code: 'A2A_AUTH_ON_DECISION',
-  });
+  tell(listener, event, { option: 'onDecision', code: 'A2A_AUTH_ON_DECISION' });
 }
 
 function reportOf(schemeId: string, outcome: SchemeOutcome = { status: 'absent' }): SchemeReport {

@@ -114,6 +114,11 @@ export type { ScopesMapper } from './tokens/jwt-claims.js';
 export { jwtFromIssuer, type JwtFromIssuerOptions, type TrustedIssuer } from './tokens/jwt-from-issuer.js';
 export type { KeySetOptions } from './tokens/key-set.js';
 export { OutboundError, type OutboundOptions } from './tokens/outbound.js';
+export {
+  REFUSED_CONNECTION_CHANNEL,
+  type RefusedConnectionEvent,
+  type RefusedConnectionListener,
+} from './tls/refused-connection.js';
 export { serveMutualTls, type MutualTlsServer, type ServeMutualTlsOptions } from './tls/serve-mutual-tls.js';
 export { auth0, cognito, entraId, google, keycloak, okta } from './tokens/presets.js';
 export { memoryReplayStore, type ReplayStore } from './tokens/replay-store.js';

@@ -4,6 +4,12 @@ import type { TLSSocket } from 'node:tls';
 
 import type { CertificateTrust } from '../certificates/trust.js';
 import { connectionCertificate } from '../connection-certificate.js';
+import {
+  missingCertificate,
+  publishRefusal,
+  type Refusal,
+  type RefusedConnectionListener,
+} from './refused-connection.js';
 
 /** Connections of clients whose certificates are trusted. */
 interface Admission {
@@ -12,20 +18,28 @@ interface Admission {
 }
 
 /**
- * Lets an application see requests of trusted clients alone, and closes the connections of all others. It looks at what the
- * TLS layer does not: pinned fingerprints, revocation, and certificates of resumed sessions, which are as old as the
- * session.
+ * Lets an application see requests of trusted clients alone, and closes the connections of all others, which the listener is
+ * told. It looks at what the TLS layer does not: pinned fingerprints, revocation, and certificates of resumed sessions,
+ * which are as old as the session.
  */
-export function admitTrusted(server: Server, app: RequestListener, trust: CertificateTrust): Admission {
-  const connections = new Map<TLSSocket, Promise<boolean>>();
+export function admitTrusted(
+  server: Server,
+  app: RequestListener,
+  trust: CertificateTrust,
+  listener: RefusedConnectionListener | undefined,
+): Admission {
+  const connections = new Map<TLSSocket, Promise<Refusal | undefined>>();
 
-  const admit = (socket: TLSSocket): Promise<boolean> => {
-    const admitted = isTrusted(socket, trust);
-    connections.set(socket, admitted);
-    void admitted.then((trusted) => {
-      if (!trusted) socket.destroy();
+  const admit = (socket: TLSSocket): Promise<Refusal | undefined> => {
+    const judged = refusalOf(socket, trust);
+    connections.set(socket, judged);
+    void judged.then((refusal) => {
+      if (refusal === undefined || socket.destroyed) return;
+      const { remoteAddress } = socket;
+      socket.destroy();
+      publishRefusal(remoteAddress, refusal, listener);
     });
-    return admitted;
+    return judged;
   };
 
   server.on('secureConnection', (socket) => {
@@ -34,13 +48,13 @@ export function admitTrusted(server: Server, app: RequestListener, trust: Certif
     socket.once('close', () => connections.delete(socket));
   });
   server.on('request', (request, response) => {
-    const admitted = connections.get(request.socket as TLSSocket);
-    if (admitted === undefined) {
+    const judged = connections.get(request.socket as TLSSocket);
+    if (judged === undefined) {
       request.socket.destroy();
       return;
     }
-    void admitted.then((trusted) => {
-      if (trusted) app(request, response);
+    void judged.then((refusal) => {
+      if (refusal === undefined) app(request, response);
     });
   });
 
@@ -51,12 +65,17 @@ export function admitTrusted(server: Server, app: RequestListener, trust: Certif
   };
 }
 
-/** Whoever cannot be judged is not let in. */
-async function isTrusted(socket: TLSSocket, trust: CertificateTrust): Promise<boolean> {
+/** Undefined for whoever is trusted. Whoever cannot be judged is not let in. */
+async function refusalOf(socket: TLSSocket, trust: CertificateTrust): Promise<Refusal | undefined> {
+  let der: Uint8Array | undefined;
   try {
     const presented = connectionCertificate(socket);
-    return presented !== undefined && (await trust.verify(presented)).trusted;
-  } catch {
-    return false;
+    if (presented === undefined) return missingCertificate;
+    ({ der } = presented);
+    const verdict = await trust.verify(presented);
+    return verdict.trusted ? undefined : { reason: verdict.reason, detail: verdict.detail, der };
+  } catch (error) {
+    const detail = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
+    return { reason: 'unavailable', detail, ...(der === undefined ? {} : { der }) };
   }
 }

@@ -10,6 +10,7 @@ import { asTrust, type CertificateTrust, type TrustOptions } from '../certificat
 import { configurationError } from '../errors.js';
 import { admitTrusted } from './admission.js';
 import { everySecond } from './every-second.js';
+import { publishFailedHandshakes, type RefusedConnectionListener } from './refused-connection.js';
 import {
   readServerCertificate,
   type ServerCertificate,
@@ -31,6 +32,11 @@ export interface ServeMutualTlsOptions extends ServerCertificateFiles {
   readonly clientCertificate?: 'required' | 'optional' | undefined;
   /** Milliseconds that a TLS handshake may take. Default 10 000. */
   readonly handshakeTimeout?: number | undefined;
+  /**
+   * Told of each connection that is refused, or cut because its client is trusted no more, and of each handshake that fails.
+   * The channel `a2a-auth.refused-connection` has the same. Default: nobody is told.
+   */
+  readonly onRefusedConnection?: RefusedConnectionListener | undefined;
 }
 
 /** A server that listens. */
@@ -69,7 +75,7 @@ export async function serveMutualTls(
   options: ServeMutualTlsOptions,
 ): Promise<MutualTlsServer> {
   const { certificate, key, passphrase, port, host } = options;
-  const { clientCertificate = 'required', handshakeTimeout = 10_000 } = options;
+  const { clientCertificate = 'required', handshakeTimeout = 10_000, onRefusedConnection } = options;
   if (typeof app !== 'function') {
     throw invalid('the first argument must be an Express application or another request listener');
   }
@@ -78,6 +84,9 @@ export async function serveMutualTls(
   }
   if (!(handshakeTimeout > 0 && handshakeTimeout <= MAX_TIMEOUT)) {
     throw invalid('handshakeTimeout must be a positive number of milliseconds');
+  }
+  if (onRefusedConnection !== undefined && typeof onRefusedConnection !== 'function') {
+    throw invalid('onRefusedConnection must be a function');
   }
   const trust = asTrust(options.trust);
 
@@ -98,7 +107,8 @@ export async function serveMutualTls(
   let own = await readServerCertificate(files);
   let used = tlsOptions(own);
   const server = createServer(used);
-  const admission = isRequired ? admitTrusted(server, app, trust) : undefined;
+  publishFailedHandshakes(server, onRefusedConnection);
+  const admission = isRequired ? admitTrusted(server, app, trust, onRefusedConnection) : undefined;
   if (admission === undefined) server.on('request', app);
 
   const apply = (): void => {

@@ -1,4 +1,5 @@
 import { X509Certificate } from 'node:crypto';
+import diagnosticsChannel from 'node:diagnostics_channel';
 import { EventEmitter, once } from 'node:events';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import type { RequestListener, ServerResponse } from 'node:http';
@@ -12,12 +13,14 @@ import { connect, type ConnectionOptions, type TLSSocket } from 'node:tls';
 import {
   certificateTrust,
   createDevelopmentPki,
+  REFUSED_CONNECTION_CHANNEL,
   serveMutualTls,
   VerifierUnavailable,
   type CertificateFiles,
   type CertificateTrust,
   type DevelopmentPki,
   type MutualTlsServer,
+  type RefusedConnectionEvent,
   type ServeMutualTlsOptions,
 } from '@a2a-auth/server';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
@@ -520,6 +523,194 @@ describe.each(versions)('a session that is resumed, over %s', (version) => {
   });
 });
 
+describe('a connection that is refused', () => {
+  const fingerprintOf = (client: ConnectionOptions) =>
+    new X509Certificate(String(client.cert)).fingerprint256.replaceAll(':', '').toLowerCase();
+
+  /** Serves, and collects what is told. */
+  async function observe(options: Partial<ServeMutualTlsOptions> = {}) {
+    const told: RefusedConnectionEvent[] = [];
+    const running = await serve({ onRefusedConnection: (event) => told.push(event), ...options });
+    const next = async () => {
+      await until(
+        () => told.length,
+        (count) => count > 0,
+      );
+      expect(told).toHaveLength(1);
+      return told[0];
+    };
+    return { ...running, told, next };
+  }
+
+  const pinned = () => ({ trust: { fingerprints: [fingerprintOf(ada)] } });
+  const event = (what: Partial<RefusedConnectionEvent>) => ({
+    time: expect.any(Number) as number,
+    remoteAddress: '127.0.0.1',
+    fingerprint256: undefined,
+    ...what,
+  });
+
+  describe.each(versions)('over %s', (version) => {
+    const only = { minVersion: version, maxVersion: version };
+
+    it('by the handshake, for want of a certificate, is told', async () => {
+      const { port, next } = await observe();
+      await expect(get(port, only)).rejects.toThrow();
+      expect(await next()).toEqual(event({ reason: 'missing', detail: 'The client has no certificate.' }));
+    });
+
+    it('by the handshake, with a certificate of an unknown authority, is told', async () => {
+      const { port, next } = await observe();
+      await expect(get(port, { ...stranger, ...only })).rejects.toThrow();
+      expect(await next()).toEqual(
+        event({
+          reason: 'invalid',
+          detail: expect.stringMatching(
+            /^The TLS layer did not accept the certificate: [A-Z_]+\.$/,
+          ) as string,
+        }),
+      );
+    });
+
+    it('after the handshake, for want of a certificate, is told', async () => {
+      const { port, next } = await observe(pinned());
+      await expect(get(port, only)).rejects.toThrow();
+      expect(await next()).toEqual(event({ reason: 'missing', detail: 'The client has no certificate.' }));
+    });
+
+    it('after the handshake, with a certificate that is not trusted, is told', async () => {
+      const { port, next } = await observe(pinned());
+      await expect(get(port, { ...bob, ...only })).rejects.toThrow();
+      expect(await next()).toEqual(
+        event({
+          reason: 'invalid',
+          detail: 'No trusted authority issued it.',
+          fingerprint256: fingerprintOf(bob),
+        }),
+      );
+    });
+  });
+
+  it('because its client cannot be judged is told', async () => {
+    const trust: CertificateTrust = {
+      ...certificateTrust({ folder: pki.knownClients }),
+      verify: () => Promise.reject(new VerifierUnavailable('A revocation list has ended.')),
+    };
+    const { port, next } = await observe({ trust });
+    await expect(get(port, ada)).rejects.toThrow();
+    expect(await next()).toEqual(
+      event({
+        reason: 'unavailable',
+        detail: 'VerifierUnavailable: A revocation list has ended.',
+        fingerprint256: fingerprintOf(ada),
+      }),
+    );
+  });
+
+  it('because its client is trusted no more is told, once', async () => {
+    await writeFile(join(scratch, 'ada.pem'), String(ada.cert));
+    await writeFile(join(scratch, 'bob.pem'), String(bob.cert));
+    const { port, next } = await observe({ trust: { folder: scratch } });
+    await get(port, ada, keepAlive());
+    await get(port, bob, keepAlive());
+    await rm(join(scratch, 'bob.pem'));
+    expect(await next()).toMatchObject({ reason: 'invalid', fingerprint256: fingerprintOf(bob) });
+  });
+
+  it.each(['required', 'optional'] as const)(
+    'because the handshake failed is told, with a certificate that is %s',
+    async (clientCertificate) => {
+      const { port, next } = await observe({ clientCertificate });
+      const old = { maxVersion: 'TLSv1.1', minVersion: 'TLSv1.1', ciphers: 'DEFAULT@SECLEVEL=0' } as const;
+      await expect(get(port, { ...ada, ...old })).rejects.toThrow();
+      expect(await next()).toEqual(
+        event({
+          reason: 'handshake_failed',
+          detail: 'The TLS handshake failed: ERR_SSL_UNSUPPORTED_PROTOCOL.',
+        }),
+      );
+    },
+  );
+
+  it('because the handshake does not go on is told', async () => {
+    const { port, next } = await observe({ handshakeTimeout: 100 });
+    const socket = connectTcp({ host: '127.0.0.1', port });
+    clients.push(socket);
+    socket.resume();
+    await closing(socket);
+    expect(await next()).toEqual(
+      event({
+        reason: 'handshake_failed',
+        detail: 'The TLS handshake failed: ERR_TLS_HANDSHAKE_TIMEOUT.',
+      }),
+    );
+  });
+
+  it('is told on the channel as well, which needs no hook', async () => {
+    const published: unknown[] = [];
+    const subscriber = (message: unknown) => published.push(message);
+    diagnosticsChannel.subscribe(REFUSED_CONNECTION_CHANNEL, subscriber);
+    try {
+      const { port, next } = await observe();
+      await expect(get(port, stranger)).rejects.toThrow();
+      expect([await next()]).toEqual(published);
+      expect(Object.isFrozen(published[0])).toBe(true);
+      const hookless = await serve();
+      await expect(get(hookless.port, stranger)).rejects.toThrow();
+      await until(
+        () => published.length,
+        (count) => count > 1,
+      );
+      expect(published[1]).toMatchObject({ reason: 'invalid', remoteAddress: '127.0.0.1' });
+    } finally {
+      diagnosticsChannel.unsubscribe(REFUSED_CONNECTION_CHANNEL, subscriber);
+    }
+  });
+
+  it('is the only one that is told', async () => {
+    const { port, told } = await observe(pinned());
+    expect(await get(port, ada)).toBe('ada');
+    expect(told).toEqual([]);
+  });
+
+  it('makes no event when nobody listens: no address is asked for', async () => {
+    const { server, port } = await serve();
+    const asked = vi.fn(() => '127.0.0.1');
+    server.prependListener('connection', (socket: Socket) => {
+      Object.defineProperty(socket, 'remoteAddress', { get: asked });
+    });
+    const failed = once(server, 'tlsClientError');
+    await expect(get(port, stranger)).rejects.toThrow();
+    await failed;
+    expect(asked).not.toHaveBeenCalled();
+  });
+
+  it.each<[how: string, hook: () => unknown]>([
+    [
+      'throws',
+      () => {
+        throw new Error('disk full');
+      },
+    ],
+    ['rejects', () => Promise.reject(new Error('disk full'))],
+  ])('is refused also when the hook %s, which is warned of', async (_how, hook) => {
+    for (const options of [{}, pinned()]) {
+      warn.mockClear();
+      const { port, reached } = await serve({ ...options, onRefusedConnection: hook });
+      await expect(get(port, stranger)).rejects.toThrow();
+      await until(
+        () => warn.mock.calls.length,
+        (count) => count > 0,
+      );
+      expect(warn).toHaveBeenCalledExactlyOnceWith('onRefusedConnection threw: disk full', {
+        code: 'A2A_AUTH_ON_REFUSED_CONNECTION',
+      });
+      expect(await get(port, ada)).toBe('ada');
+      expect(reached).toEqual(['ada']);
+    }
+  });
+});
+
 describe('close()', () => {
   it('lets a request that runs come to its end, and takes no other', async () => {
     const arrivals = new EventEmitter();
@@ -584,6 +775,11 @@ describe('options that are wrong', () => {
     ],
     ['handshakeTimeout', () => start({ handshakeTimeout: 0 }), /handshakeTimeout/],
     ['no trust', () => start({ trust: undefined as never }), /trust/],
+    [
+      'onRefusedConnection',
+      () => start({ onRefusedConnection: true as never }),
+      /onRefusedConnection must be a function/,
+    ],
   ])('are told: %s', async (_what, act, told) => {
     const error: unknown = await act().catch((thrown: unknown) => thrown);
     expect(error).toMatchObject({ code: 'INVALID_OPTION', message: expect.stringMatching(told) as string });
