@@ -410,7 +410,7 @@ describe('who a user is', () => {
     expect(await succeed({ sub: 'alice', iss: { toString: () => 'x' } })).toEqual(refusal(/iss .* no text/));
   });
 
-  it.each([
+  it.each<[what: string, user: unknown, detail: RegExp]>([
     ['nothing', undefined, /without a user/],
     ['null', null, /without a user/],
     ['false', false, /without a user/],

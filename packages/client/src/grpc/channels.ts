@@ -23,6 +23,8 @@ export function channels(endpoint: URL): (identity: TlsIdentity | undefined) => 
   const options = {
     // How often a call is sent is not for the agent's DNS to say.
     'grpc.service_config_disable_resolution': 1,
+    // Its registry would keep every channel that was replaced.
+    'grpc.enable_channelz': 0,
     // A proxy of the environment would get in plain what is for the loopback alone.
     ...(endpoint.protocol === 'http:' ? { 'grpc.enable_http_proxy': 0 } : {}),
   };
