@@ -1,7 +1,8 @@
 import type { Request, RequestHandler } from 'express';
 
-import { Granted } from '../decision.js';
+import type { Granted } from '../decision.js';
 import { NO_STORE } from '../http/response.js';
+import { leaveBody } from './body-reader.js';
 import { createGate, type GateOptions } from './gate.js';
 import { send } from './send.js';
 
@@ -32,8 +33,9 @@ export function authenticate(options: AuthenticateOptions): RequestHandler {
   return (req, res, next) => {
     pass(req, res)
       .then((outcome) => {
-        if (outcome instanceof Granted) {
-          (req as MaybeGranted)[grantKey] = outcome;
+        if ('grant' in outcome) {
+          (req as MaybeGranted)[grantKey] = outcome.grant;
+          leaveBody(req, outcome.body);
           // The SDK's handlers say nothing of caches, but for streams.
           if (!res.headersSent) res.setHeader('cache-control', NO_STORE['cache-control']);
           next();

@@ -1,14 +1,12 @@
 import express, { type Request, type RequestHandler, type Response } from 'express';
 
-import { bodyTypes, mediaTypeOf, notJson, notSentAsJson } from '../http/body.js';
+import { bodyTypes, mediaTypeOf, notJson, notSentAsJson, type ParsedBody } from '../http/body.js';
 import type { HttpBinding } from '../http/call.js';
 
-/** Resolves to what was wrong with the body, if anything. */
-export type BodyReader = (req: Request, res: Response) => Promise<Error | undefined>;
+export type BodyReader = (req: Request, res: Response) => ParsedBody | Promise<ParsedBody>;
 
 /**
- * Reads the body, unless somebody did so before, and leaves it parsed in `req.body`, where the SDK finds it. A body that
- * is not sent as JSON is refused, whoever read it.
+ * Reads the body, unless somebody did so before. A body that is not sent as JSON is refused, whoever read it.
  *
  * @param limit in bytes, or as `bytes` reads it
  */
@@ -16,23 +14,32 @@ export function bodyReader(binding: HttpBinding, limit: number | string): BodyRe
   const type = [...bodyTypes[binding]];
   // Not strict, so that a body that is no object gets our answer and not the parser's.
   const parse: RequestHandler = express.json({ limit, type, strict: false });
-  return async (req, res) => {
-    if (isPlain(req, type, limit)) return readPlain(req);
+
+  async function readAny(req: Request, res: Response): Promise<ParsedBody> {
     // The parser of Express 4 would make an object of nothing.
-    if (!hasBody(req) && req.body === undefined) return undefined;
-    if (hasBody(req) && !type.includes(mediaTypeOf(req.headers['content-type']))) return notSentAsJson();
+    if (!hasBody(req) && req.body === undefined) return { body: undefined };
+    if (hasBody(req) && !type.includes(mediaTypeOf(req.headers['content-type'])))
+      return { error: notSentAsJson() };
     const failure = await new Promise<unknown>((resolve) => {
       void parse(req, res, (error?: unknown) => {
         resolve(error);
       });
     });
-    if (failure !== undefined)
-      return failure instanceof Error ? failure : new Error('The body cannot be read.', { cause: failure });
+    if (failure !== undefined) return { error: errorOf(failure) };
     // An express.text() or express.raw() before us leaves the JSON as it came.
-    const unparsed: unknown = req.body;
-    const isUnparsed = typeof unparsed === 'string' || Buffer.isBuffer(unparsed);
-    return isUnparsed ? parseInto(req, unparsed.toString()) : undefined;
-  };
+    const body: unknown = req.body;
+    return typeof body === 'string' || Buffer.isBuffer(body) ? parseJson(body.toString()) : { body };
+  }
+
+  return (req, res) => (isPlain(req, type, limit) ? readPlain(req) : readAny(req, res));
+}
+
+/** Leaves the body where whoever comes next finds it: the SDK, and Express's own parsers, which then read nothing. */
+export function leaveBody(req: Request, body: unknown): void {
+  if (body === undefined) return;
+  req.body = body;
+  // What the parser of Express 4 goes by.
+  (req as { _body?: boolean })._body = true;
 }
 
 /**
@@ -60,24 +67,29 @@ function hasBody({ headers }: Request): boolean {
 }
 
 /** Node sees to it that there are neither more nor fewer bytes than `Content-Length` says. */
-function readPlain(req: Request): Promise<Error | undefined> {
+function readPlain(req: Request): ParsedBody | Promise<ParsedBody> {
+  // Nearly every body came with its headers. No event has to be waited for then.
+  if (req.complete) return parseJson(String(req.read() ?? ''));
   return new Promise((resolve) => {
     const chunks: Buffer[] = [];
     req.on('data', (chunk: Buffer) => chunks.push(chunk));
     req.on('end', () => {
-      // Tells the body parser of Express 4 that there is nothing left to read.
-      (req as { _body?: boolean })._body = true;
-      resolve(parseInto(req, Buffer.concat(chunks).toString()));
+      resolve(parseJson(Buffer.concat(chunks).toString()));
     });
-    req.on('error', resolve);
+    req.on('error', (error) => {
+      resolve({ error });
+    });
   });
 }
 
-function parseInto(req: Request, text: string): Error | undefined {
+function parseJson(text: string): ParsedBody {
   try {
-    req.body = JSON.parse(text.startsWith('\uFEFF') ? text.slice(1) : text) as unknown;
-    return undefined;
+    return { body: JSON.parse(text.startsWith('\uFEFF') ? text.slice(1) : text) as unknown };
   } catch {
-    return notJson();
+    return { error: notJson() };
   }
+}
+
+function errorOf(failure: unknown): Error {
+  return failure instanceof Error ? failure : new Error('The body cannot be read.', { cause: failure });
 }

@@ -1,9 +1,8 @@
 import type { Request, Response } from 'express';
 
 import type { AuthRequest } from '../auth-request.js';
-import type { Granted } from '../decision.js';
-import { DEFAULT_BODY_LIMIT } from '../http/body.js';
-import { callGate, type GatePlace, type IncomingCall } from '../http/gate.js';
+import { DEFAULT_BODY_LIMIT, type ParsedBody } from '../http/body.js';
+import { callGate, type AdmittedCall, type GatePlace, type IncomingCall } from '../http/gate.js';
 import type { HttpResponse } from '../http/response.js';
 import { toAuthRequest } from './auth-request.js';
 import { bodyReader, type BodyReader } from './body-reader.js';
@@ -21,7 +20,7 @@ export interface GateOptions extends GatePlace {
  */
 export function createGate(
   options: GateOptions,
-): (req: Request, res: Response, place?: CallPlace) => Promise<Granted | HttpResponse> {
+): (req: Request, res: Response, place?: CallPlace) => Promise<AdmittedCall | HttpResponse> {
   const { security, requestHandler, binding, bodyLimit = DEFAULT_BODY_LIMIT } = options;
   const pass = callGate({ security, requestHandler, binding });
   const readers = {
@@ -44,6 +43,7 @@ interface Readers {
 
 class ExpressCall implements IncomingCall {
   readonly auth: AuthRequest;
+  readonly method: string;
   readonly headers: Request['headers'];
   readonly #req: Request;
   readonly #res: Response;
@@ -52,15 +52,12 @@ class ExpressCall implements IncomingCall {
 
   constructor(req: Request, res: Response, readers: Readers, place: CallPlace) {
     this.auth = toAuthRequest(req);
+    this.method = req.method;
     this.headers = req.headers;
     this.#req = req;
     this.#res = res;
     this.#readers = readers;
     this.#place = place;
-  }
-
-  get method(): string {
-    return this.#req.method;
   }
 
   get path(): string {
@@ -71,11 +68,7 @@ class ExpressCall implements IncomingCall {
     return this.#place.query;
   }
 
-  get body(): unknown {
-    return this.#req.body as unknown;
-  }
-
-  readBody(granted: boolean): Promise<Error | undefined> {
+  readBody(granted: boolean): ParsedBody | Promise<ParsedBody> {
     return this.#readers[granted ? 'granted' : 'denied'](this.#req, this.#res);
   }
 }

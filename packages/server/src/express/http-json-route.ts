@@ -1,11 +1,11 @@
 import type { NextFunction, Request, RequestHandler, Response } from 'express';
 
 import { CallerUser } from '../caller.js';
-import { Granted } from '../decision.js';
 import { contextBuilder } from '../http/context-builder.js';
 import type { HttpJsonQuery } from '../http/http-json-dialect.js';
 import { httpJsonEndpoint } from '../http/http-json-endpoint.js';
 import { queryOf } from '../http/query.js';
+import { leaveBody } from './body-reader.js';
 import { createGate, type CallPlace, type GateOptions } from './gate.js';
 import { send, sendStream } from './send.js';
 
@@ -25,15 +25,18 @@ export function httpJsonRoute(
 
   async function serve(req: Request, res: Response, place: HttpJsonPlace, next: NextFunction): Promise<void> {
     const outcome = await pass(req, res, place);
-    if (!(outcome instanceof Granted)) {
+    if (!('grant' in outcome)) {
       send(res, outcome);
       return;
     }
-    const { method, headers, body } = req as Pick<Request, 'method' | 'headers'> & { body: unknown };
+    const { method, headers } = req;
     const { path, query } = place;
-    const answered = await endpoint({ method, path, query, body, headers, user: new CallerUser(outcome) });
-    if (answered === undefined) next();
-    else if ('end' in answered) await sendStream(res, answered);
+    const { grant, body } = outcome;
+    const answered = await endpoint({ method, path, query, body, headers, user: new CallerUser(grant) });
+    if (answered === undefined) {
+      leaveBody(req, body);
+      next();
+    } else if ('end' in answered) await sendStream(res, answered);
     else send(res, answered);
   }
 

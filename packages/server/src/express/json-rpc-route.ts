@@ -1,7 +1,6 @@
 import type { Request, RequestHandler, Response } from 'express';
 
 import { CallerUser } from '../caller.js';
-import { Granted } from '../decision.js';
 import { contextBuilder } from '../http/context-builder.js';
 import { jsonRpcEndpoint, wrongJsonRpcMethod } from '../http/json-rpc-endpoint.js';
 import { createGate, type GateOptions } from './gate.js';
@@ -15,21 +14,21 @@ export function jsonRpcRoute(options: Omit<GateOptions, 'binding'>): RequestHand
   const pass = createGate({ ...options, binding: 'JSONRPC' });
   const endpoint = jsonRpcEndpoint(options.requestHandler, contextBuilder(options.security));
 
-  async function answer(granted: Granted, req: Request, res: Response): Promise<void> {
-    const { method, headers, body } = req as Pick<Request, 'method' | 'headers'> & { body: unknown };
+  async function serve(req: Request, res: Response): Promise<void> {
+    const { method, headers } = req;
+    const outcome = await pass(req, res);
+    if (!('grant' in outcome)) {
+      send(res, outcome);
+      return;
+    }
     if (method !== 'POST') {
       send(res, wrongJsonRpcMethod(headers['a2a-version'] as string | undefined));
       return;
     }
-    const answered = await endpoint({ body, headers, user: new CallerUser(granted) });
+    const { grant, body } = outcome;
+    const answered = await endpoint({ body, headers, user: new CallerUser(grant) });
     if ('end' in answered) await sendStream(res, answered);
     else send(res, answered);
-  }
-
-  async function serve(req: Request, res: Response): Promise<void> {
-    const outcome = await pass(req, res);
-    if (outcome instanceof Granted) await answer(outcome, req, res);
-    else send(res, outcome);
   }
 
   return (req, res, next) => {

@@ -3,7 +3,6 @@ import type { A2ARequestHandler } from '@a2a-js/sdk/server';
 
 import type { AgentSecurity } from '../agent-security.js';
 import { CallerUser } from '../caller.js';
-import { Granted } from '../decision.js';
 import { configurationError } from '../errors.js';
 import { agentCardEndpoint } from '../http/agent-card-endpoint.js';
 import { DEFAULT_BODY_LIMIT } from '../http/body.js';
@@ -85,17 +84,19 @@ export function agentFetchHandler(
   async function serveJsonRpc(request: Request): Promise<Answer> {
     const call = new FetchCall(request, { binding: 'JSONRPC', path: '/', bodyLimit, connection });
     const outcome = await jsonRpc.pass(call);
-    if (!(outcome instanceof Granted)) return outcome;
+    if (!('grant' in outcome)) return outcome;
     if (call.method !== 'POST') return wrongJsonRpcMethod(call.headers[VERSION_HEADER]);
-    return jsonRpc.answer({ body: call.body, headers: call.headers, user: new CallerUser(outcome) });
+    const { grant, body } = outcome;
+    return jsonRpc.answer({ body, headers: call.headers, user: new CallerUser(grant) });
   }
 
   async function serveHttpJson(request: Request, path: string): Promise<Answer> {
     const call = new FetchCall(request, { binding: 'HTTP+JSON', path, bodyLimit, connection });
     const outcome = await httpJson.pass(call);
-    if (!(outcome instanceof Granted)) return outcome;
-    const { method, query, body, headers } = call;
-    const asked = { method, path, query, body, headers, user: new CallerUser(outcome) };
+    if (!('grant' in outcome)) return outcome;
+    const { method, query, headers } = call;
+    const { grant, body } = outcome;
+    const asked = { method, path, query, body, headers, user: new CallerUser(grant) };
     return (await httpJson.answer(asked)) ?? noHttpJsonRoute(asked);
   }
 

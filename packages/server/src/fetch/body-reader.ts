@@ -1,11 +1,8 @@
-import { bodyError, bodyTypes, mediaTypeOf, notJson, notSentAsJson } from '../http/body.js';
+import { bodyError, bodyTypes, mediaTypeOf, notJson, notSentAsJson, type ParsedBody } from '../http/body.js';
 import type { HttpBinding } from '../http/call.js';
 
 /** For the whole body: as long as Node's own servers wait for a request. */
 const TIMEOUT_MS = 300_000;
-
-/** The body of a request, parsed, or what is wrong with it. */
-export type ParsedBody = { readonly body: unknown } | { readonly error: Error };
 
 /**
  * Reads and parses a body, without ever holding more of it than the limit, packed and unpacked. A body without a single

@@ -1,5 +1,5 @@
 import type { AuthRequest } from '../auth-request.js';
-import { DEFAULT_BODY_LIMIT } from '../http/body.js';
+import { DEFAULT_BODY_LIMIT, type ParsedBody } from '../http/body.js';
 import type { HttpBinding } from '../http/call.js';
 import type { IncomingCall } from '../http/gate.js';
 import type { HttpJsonQuery } from '../http/http-json-dialect.js';
@@ -23,7 +23,6 @@ export class FetchCall implements IncomingCall {
   readonly headers: Readonly<Record<string, string>>;
   readonly #request: Request;
   readonly #options: FetchCallOptions;
-  #body: unknown;
   #query: HttpJsonQuery | undefined;
 
   constructor(request: Request, options: FetchCallOptions) {
@@ -39,16 +38,9 @@ export class FetchCall implements IncomingCall {
     return (this.#query ??= queryOf(this.#request.url));
   }
 
-  get body(): unknown {
-    return this.#body;
-  }
-
-  async readBody(granted: boolean): Promise<Error | undefined> {
+  readBody(granted: boolean): Promise<ParsedBody> {
     const { binding, bodyLimit } = this.#options;
     const limit = granted ? bodyLimit : Math.min(bodyLimit, DEFAULT_BODY_LIMIT);
-    const parsed = await readBody(this.#request, binding, limit);
-    if ('error' in parsed) return parsed.error;
-    this.#body = parsed.body;
-    return undefined;
+    return readBody(this.#request, binding, limit);
   }
 }

@@ -37,6 +37,9 @@ export function mediaTypeOf(contentType: string | null | undefined): string {
   return (contentType ?? '').split(';', 1)[0]?.trim().toLowerCase() ?? '';
 }
 
+/** The body of a request, undefined when there is none, or what is wrong with it. */
+export type ParsedBody = { readonly body: unknown } | { readonly error: Error };
+
 /** What is wrong with a body, as body parsers say it. */
 export function bodyError(status: number, type: string, message: string): Error {
   return Object.assign(new Error(message), { status, type });

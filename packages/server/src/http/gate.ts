@@ -7,7 +7,7 @@ import { CallerUser } from '../caller.js';
 import type { Granted } from '../decision.js';
 import { configurationError } from '../errors.js';
 import { agentCardUrl, assertProtected } from '../protect.js';
-import { bodyErrorResponse, mayBeForged, notSentAsJson } from './body.js';
+import { bodyErrorResponse, mayBeForged, notSentAsJson, type ParsedBody } from './body.js';
 import { httpJsonCall, jsonRpcCall, type HttpBinding, type HttpCall } from './call.js';
 import { contextBuilder } from './context-builder.js';
 import { isLostInTranslation, legacyExtendedCardResponse } from './legacy-extended-card.js';
@@ -34,14 +34,15 @@ export interface IncomingCall {
   readonly headers: RequestHeaders;
   /** As the framework parses it. Asked for in HTTP+JSON alone. */
   readonly query: unknown;
-  /** Parsed; asked for after {@link readBody}. */
+  /** Reads the body: of denied callers no more than 100 KiB, because it matters for the shape of the denial alone. */
+  readBody(granted: boolean): ParsedBody | Promise<ParsedBody>;
+}
+
+/** A call that may go on to the agent. */
+export interface AdmittedCall {
+  readonly grant: Granted;
+  /** Parsed; undefined when there is none. */
   readonly body: unknown;
-  /**
-   * Reads the body: of denied callers no more than 100 KiB, because it matters for the shape of the denial alone.
-   *
-   * @returns what was wrong with the body, if anything
-   */
-  readBody(granted: boolean): Promise<Error | undefined>;
 }
 
 const VERSION_HEADER = A2A_VERSION_HEADER.toLowerCase();
@@ -49,7 +50,7 @@ const VERSION_HEADER = A2A_VERSION_HEADER.toLowerCase();
 /**
  * What stands before an agent on one binding. It authenticates the caller by the headers, and then reads the body.
  *
- * @returns a function that resolves to the grant, or to the response for whoever is not let in or asks for nothing that
+ * @returns a function that resolves to the call that is let in, or to the response for whoever is not let in or asks for nothing that
  *   the SDK could answer
  * @throws {ConfigurationError} when the security is configured wrongly
  */
@@ -57,7 +58,7 @@ export function callGate({
   security,
   requestHandler,
   binding,
-}: GatePlace): (incoming: IncomingCall) => Promise<Granted | HttpResponse> {
+}: GatePlace): (incoming: IncomingCall) => Promise<AdmittedCall | HttpResponse> {
   security.validate();
   assertProtected(requestHandler, 'authenticate');
   if (binding !== 'JSONRPC' && binding !== 'HTTP+JSON') {
@@ -68,18 +69,19 @@ export function callGate({
   }
   const buildContext = contextBuilder(security);
 
-  async function pass(incoming: IncomingCall): Promise<Granted | HttpResponse> {
+  async function pass(incoming: IncomingCall): Promise<AdmittedCall | HttpResponse> {
     const provisional = await security.authenticate(incoming.auth);
-    const isForgeable = mayBeForged(binding, incoming.method, incoming.headers);
-    const bodyError =
-      (await incoming.readBody(provisional.granted)) ?? (isForgeable ? notSentAsJson() : undefined);
-    const versionHeader = incoming.headers[VERSION_HEADER] as string | undefined;
-    const body = bodyError === undefined ? incoming.body : undefined;
+    const { method, headers } = incoming;
+    const read = await incoming.readBody(provisional.granted);
+    const isForgeable = 'body' in read && mayBeForged(binding, method, headers);
+    const parsed = isForgeable ? { error: notSentAsJson() } : read;
+    const body = 'body' in parsed ? parsed.body : undefined;
+    const versionHeader = headers[VERSION_HEADER] as string | undefined;
     const call =
       binding === 'JSONRPC'
         ? // What is not sent by POST is no call, whatever it carries.
-          jsonRpcCall(incoming.method === 'POST' ? body : undefined, versionHeader)
-        : httpJsonCall(incoming.method, incoming.path, body, versionHeader);
+          jsonRpcCall(method === 'POST' ? body : undefined, versionHeader)
+        : httpJsonCall(method, incoming.path, body, versionHeader);
     const decision = await security.conclude(provisional, call);
     const card = await requestHandler.getAgentCard();
     if (!decision.granted) {
@@ -89,23 +91,24 @@ export function callGate({
       });
     }
     const problem =
-      bodyError === undefined
-        ? requestProblem(
+      'error' in parsed
+        ? bodyErrorResponse(call, parsed.error)
+        : requestProblem(
             call,
             { body, query: binding === 'HTTP+JSON' ? incoming.query : undefined },
             versionHeader,
             card,
-          )
-        : bodyErrorResponse(call, bodyError);
+          );
     if (problem !== undefined) return problem;
+    const admitted = { grant: decision, body };
     if (call.operation !== 'GetExtendedAgentCard' || !isLostInTranslation(call, security.published))
-      return decision;
-    return (await extendedCard(incoming, decision, call)) ?? decision;
+      return admitted;
+    return (await extendedCard(headers, decision, call)) ?? admitted;
   }
 
   /** Undefined when there is none: the SDK then says so. */
   async function extendedCard(
-    { headers }: IncomingCall,
+    headers: RequestHeaders,
     granted: Granted,
     call: HttpCall,
   ): Promise<HttpResponse | undefined> {

@@ -1,6 +1,6 @@
-import { createPublicKey, createSecretKey, KeyObject } from 'node:crypto';
+import { createPublicKey, createSecretKey, KeyObject, subtle } from 'node:crypto';
 
-import { jwtVerify, type JWK } from 'jose';
+import { importJWK, jwtVerify, type CryptoKey, type JWK } from 'jose';
 
 import { configurationError } from '../errors.js';
 import type { Verification } from '../scheme.js';
@@ -85,11 +85,16 @@ export function jwt(options: JwtOptions): TokenVerifier {
   }
   if (!(maxLifetime > 0)) throw invalid('maxLifetime must be a positive number of seconds.');
 
+  let imported: Promise<CryptoKey> | undefined;
+  const [algorithm, ...others] = algorithms;
+  const keyForJose = () =>
+    algorithm === undefined || others.length > 0 ? key : (imported ??= cryptoKeyOf(key, algorithm));
+
   const verifyToken = async (token: string): Promise<Verification> => {
     try {
       const misspelling = spellingProblem(token);
       if (misspelling !== undefined) return refused(misspelling);
-      const { payload, protectedHeader } = await jwtVerify(token, key, {
+      const { payload, protectedHeader } = await jwtVerify(token, await keyForJose(), {
         issuer,
         audience,
         algorithms,
@@ -139,6 +144,17 @@ function keyAndAlgorithms({ secret, publicKey, algorithms }: JwtOptions): {
   const accepted = algorithms ?? fitting;
   assertAlgorithms(accepted, fitting, `this ${String(key.asymmetricKeyType)} key`);
   return { key, algorithms: [...accepted] };
+}
+
+/**
+ * The key as WebCrypto has it, which jose would look up with each token, and for a secret make anew. It is for one algorithm
+ * alone.
+ */
+async function cryptoKeyOf(key: KeyObject, algorithm: string): Promise<CryptoKey> {
+  const jwk = key.export({ format: 'jwk' });
+  if (key.type !== 'secret') return (await importJWK(jwk, algorithm)) as CryptoKey;
+  const hmac = { name: 'HMAC', hash: `SHA-${algorithm.slice(2)}` };
+  return subtle.importKey('jwk', jwk, hmac, false, ['verify']);
 }
 
 function toPublicKey(given: string | JWK | KeyObject): KeyObject {
