@@ -120,7 +120,10 @@ export function createPrincipal(
 export function principalId(authority: { issuer: string } | { schemeId: string }, subject: string): string {
   const encoded =
     'issuer' in authority
-      ? authority.issuer.replace(/[%|]/g, encodeURIComponent).replace(/^scheme:/, 'scheme%3A')
+      ? authority.issuer
+          .replaceAll('%', '%25')
+          .replaceAll('|', '%7C')
+          .replace(/^scheme:/, 'scheme%3A')
       : `scheme:${authority.schemeId}`;
   return `${encoded}|${subject}`;
 }

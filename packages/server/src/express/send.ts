@@ -9,9 +9,10 @@ import type { HttpStream } from '../http/stream.js';
 /** Writes a response, unless a middleware (such as one for timeouts) did so already or the caller has left. */
 export function send(res: Response, { status, headers, body }: HttpResponse): void {
   if (res.headersSent || res.destroyed) return;
+  const fields = { ...headers } as OutgoingHttpHeaders;
   // RFC 9110 §8.6
-  const length = status === 204 ? {} : { 'content-length': Buffer.byteLength(body) };
-  res.writeHead(status, { ...headers, ...length } as OutgoingHttpHeaders);
+  if (status !== 204) fields['content-length'] = Buffer.byteLength(body);
+  res.writeHead(status, fields);
   // Node leaves the body of an answer to HEAD out by itself.
   res.end(body);
 }

@@ -10,8 +10,8 @@ export function contextBuilder(security: AgentSecurity<string>): ServerCallConte
   return (options) => {
     const { secretHeaders } = security;
     const headers: typeof options.headers = {};
-    for (const [name, value] of Object.entries(options.headers)) {
-      if (!secretHeaders.has(name.toLowerCase())) headers[name] = value;
+    for (const name of Object.keys(options.headers)) {
+      if (!secretHeaders.has(name.toLowerCase())) headers[name] = options.headers[name];
     }
     return defaultServerCallContextBuilder({ ...options, headers });
   };

@@ -59,7 +59,7 @@ export function jsonRpcEndpoint(
     });
     const answer: unknown = await handlers[version].handle(body as Record<string, unknown>, context);
     const { activatedExtensions } = context;
-    const extra = activatedExtensions === undefined ? {} : { [extensionHeader]: activatedExtensions };
+    const extra = activatedExtensions === undefined ? none : { [extensionHeader]: activatedExtensions };
     if (!isStream(answer)) return jsonRpcResponse(answer, extra);
 
     // The first event decides whether there is a stream at all.
@@ -101,10 +101,13 @@ const mapError = {
   '0.3': (error: unknown) => LegacyJsonRpcTransportHandler.mapToLegacyJSONRPCError(error),
 };
 
+const none: HttpResponse['headers'] = {};
+const jsonHeaders: HttpResponse['headers'] = { 'content-type': 'application/json', ...NO_STORE };
+
 function jsonRpcResponse(body: unknown, extra: HttpResponse['headers']): HttpResponse {
   return {
     status: 200,
-    headers: { 'content-type': 'application/json', ...NO_STORE, ...extra },
+    headers: extra === none ? jsonHeaders : { ...jsonHeaders, ...extra },
     body: JSON.stringify(body),
   };
 }

@@ -66,5 +66,8 @@ export function requestProblem(
 function isDeeperThan(value: unknown, limit: number): boolean {
   if (limit < 0) return true;
   if (typeof value !== 'object' || value === null) return false;
-  return Object.values(value).some((item) => isDeeperThan(item, limit - 1));
+  for (const item of Object.values(value)) {
+    if (isDeeperThan(item, limit - 1)) return true;
+  }
+  return false;
 }

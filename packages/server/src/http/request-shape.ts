@@ -95,13 +95,14 @@ function fits(value: unknown, shape: Shape): boolean {
     return Array.isArray(value) && value.every((item) => item !== null && fits(item, shape[0]));
   }
   if (typeof value !== 'object' || Array.isArray(value)) return false;
-  return Object.entries(value).every(([name, field]) => {
+  for (const name of Object.keys(value)) {
     const camelCased = name.includes('_')
       ? name.replace(/_([a-z])/g, (_, letter: string) => letter.toUpperCase())
       : name;
     const fieldShape = Object.hasOwn(shape, camelCased) ? shape[camelCased] : undefined;
-    return fieldShape === undefined || fits(field, fieldShape);
-  });
+    if (fieldShape !== undefined && !fits((value as Record<string, unknown>)[name], fieldShape)) return false;
+  }
+  return true;
 }
 
 function isList(shape: Shape): shape is readonly [Shape] {

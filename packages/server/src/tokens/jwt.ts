@@ -102,8 +102,9 @@ export function jwt(options: JwtOptions): TokenVerifier {
         requiredClaims,
       });
       const { typ } = protectedHeader;
+      const type = mediaType(typ);
       // RFC 8725 §3.11: each kind of JWT that has a `typ` of its own has it to be told apart.
-      if (mediaType(typ)?.endsWith('+jwt') === true && mediaType(typ) !== 'at+jwt')
+      if (type?.endsWith('+jwt') === true && type !== 'at+jwt')
         return refused(`its "typ" is ${String(typ)}, which is no access token's`);
       if (isIdToken(payload, typ)) return refused('it is an ID token, which is no access token');
       if (isRefreshToken(payload)) return refused('it is a refresh token, which is no access token');
