@@ -9,7 +9,7 @@ await measureRounds(() =>
     Array.from({ length: 10 }, (_, index) => {
       const count = index + 1;
       const last = `x-key-${String(count)}`;
-      return [String(count), decisions(securityOf(count), last, [KEY])];
+      return [String(count), decisions(securityOf(count), last, () => KEY)];
     }),
   ),
 );

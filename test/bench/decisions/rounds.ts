@@ -35,22 +35,40 @@ async function timeOf(work: Work, count: number): Promise<number> {
   return ((performance.now() - startedAt) / count) * 1000;
 }
 
-/** @param values of the header with the credential, of several callers in turn */
-export function decisions(security: AgentSecurity<string>, header: string, values: readonly string[]): Work {
+/** @param valueOf the value of the header with the credential, for the first request, the second, and so on */
+export function decisions(
+  security: AgentSecurity<string>,
+  header: string,
+  valueOf: (index: number) => string,
+): Work {
   return async (index) => {
-    const decision = await security.authenticate(requestWith(header, values[index % values.length] ?? ''));
+    const decision = await security.authenticate(new Presented(header, valueOf(index)));
     if (!decision.granted) throw new Error(`Denied: ${decision.reason}`);
   };
 }
 
-function requestWith(header: string, value: string): AuthRequest {
-  const present = [value];
-  return {
-    method: 'POST',
-    url: 'http://localhost/',
-    remoteAddress: '127.0.0.1',
-    header: (name) => (name.toLowerCase() === header ? present : none),
-    query: () => none,
-    cookie: () => none,
-  };
+/** A class, because tsx has each named function that is made anew define its name anew, and that takes as long as a decision. */
+class Presented implements AuthRequest {
+  readonly method = 'POST';
+  readonly url = 'http://localhost/';
+  readonly remoteAddress = '127.0.0.1';
+  readonly #header: string;
+  readonly #present: readonly string[];
+
+  constructor(header: string, value: string) {
+    this.#header = header;
+    this.#present = [value];
+  }
+
+  header(name: string): readonly string[] {
+    return name.toLowerCase() === this.#header ? this.#present : none;
+  }
+
+  query(): readonly string[] {
+    return none;
+  }
+
+  cookie(): readonly string[] {
+    return none;
+  }
 }
