@@ -5,6 +5,8 @@ import type { Effort } from './settings.js';
 export type DecisionTimes = Readonly<Record<string, readonly number[]>>;
 
 export interface DecisionMeasurements {
+  /** What nobody can do without who keeps keys as digests: how fast the machine is. */
+  readonly hmac: DecisionTimes;
   /** By the number of keys stored. */
   readonly apiKey: DecisionTimes;
   readonly seenJwt: DecisionTimes;
@@ -25,6 +27,7 @@ export async function measureDecisions(effort: Effort): Promise<DecisionMeasurem
     }
   };
   return {
+    hmac: await measure('hmac'),
     apiKey: await measure('api-key'),
     seenJwt: await measure('seen-jwt'),
     alternatives: await measure('alternatives'),

@@ -85,10 +85,7 @@ const GROUPS: readonly (readonly HttpVariant[])[] = [
   ['gRPC, JWT ignored', 'gRPC, JWT seen before'],
 ];
 
-/**
- * The same agent behind different doors, each in a process of its own that lives through the rounds of its group. The
- * load comes from this process.
- */
+/** The same agent behind different doors, each in a process of its own. The load comes from this process. */
 export async function measureHttp(effort: Effort): Promise<readonly HttpMeasurements[]> {
   const issuers = Object.fromEntries(
     ALGORITHMS.map((algorithm) => [algorithm, createTokenIssuer(algorithm)]),
@@ -117,7 +114,25 @@ export async function measureHttp(effort: Effort): Promise<readonly HttpMeasurem
   }
 }
 
+/**
+ * Starts every server anew several times: what one process makes of its code, and where it has it in memory, makes it
+ * faster or slower for as long as it lives.
+ */
 async function measureGroup(effort: Effort, group: readonly Door[]): Promise<HttpMeasurements> {
+  const measurements = new Map(
+    group.map(({ variant }): [HttpVariant, HttpMeasurement] => [variant, { requestsPerSecond: [], cpu: [] }]),
+  );
+  for (let life = 0; life < effort.lives; life++) {
+    await measureLife(effort, group, measurements);
+  }
+  return measurements;
+}
+
+async function measureLife(
+  effort: Effort,
+  group: readonly Door[],
+  measurements: HttpMeasurements,
+): Promise<void> {
   const children: Child[] = [];
   try {
     const servers = [];
@@ -126,21 +141,24 @@ async function measureGroup(effort: Effort, group: readonly Door[]): Promise<Htt
       children.push(child);
       const { port } = await child.message<{ port: number }>();
       await throughput(port, effort.warmUpRequests, door);
-      const measurement: HttpMeasurement = { requestsPerSecond: [], cpu: [] };
-      servers.push({ door, child, port, measurement });
+      servers.push({ door, child, port });
     }
-    for (let round = 0; round < effort.rounds; round++) {
-      for (const { door, child, port, measurement } of rotated(servers, round)) {
+    for (let round = 0; round < roundsOfALife(effort); round++) {
+      for (const { door, child, port } of rotated(servers, round)) {
+        const measurement = measurements.get(door.variant);
         const before = await child.ask<{ cpuMicroseconds: number }>('cpu');
-        measurement.requestsPerSecond.push(await throughput(port, effort.requests, door));
+        measurement?.requestsPerSecond.push(await throughput(port, effort.requests, door));
         const after = await child.ask<{ cpuMicroseconds: number }>('cpu');
-        measurement.cpu.push((after.cpuMicroseconds - before.cpuMicroseconds) / effort.requests);
+        measurement?.cpu.push((after.cpuMicroseconds - before.cpuMicroseconds) / effort.requests);
       }
     }
-    return new Map(servers.map(({ door, measurement }) => [door.variant, measurement]));
   } finally {
     await Promise.all(children.map((child) => child.stop()));
   }
+}
+
+function roundsOfALife({ rounds, lives }: Effort): number {
+  return rounds / lives;
 }
 
 async function tlsOf(pki: DevelopmentPki): Promise<{ settings: TlsSettings; client: ConnectionOptions }> {
@@ -175,8 +193,8 @@ function doors(
     jwksUri: `${provider}/keys/${algorithm}`,
   });
 
-  // Every server sees each of these once; that another one has seen it before makes no difference to it.
-  const unseenCount = effort.warmUpRequests + effort.rounds * effort.requests;
+  // Every process sees each of these once; that another one has seen it before makes no difference to it.
+  const unseenCount = effort.warmUpRequests + roundsOfALife(effort) * effort.requests;
   const unseen = issuers[ALGORITHM].issue(unseenCount);
   const seen = issuers[ALGORITHM].issue(KNOWN_CALLERS);
   const opaque = Array.from({ length: KNOWN_CALLERS }, () => randomBytes(32).toString('base64url'));

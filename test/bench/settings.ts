@@ -15,9 +15,11 @@ export const CONNECTIONS = 10;
 /** How much is measured. */
 export interface Effort {
   readonly rounds: number;
+  /** How often the HTTP servers are started anew; a divisor of the rounds. */
+  readonly lives: number;
   /** HTTP requests to each variant in a round. */
   readonly requests: number;
-  /** HTTP requests to each variant before the first round. */
+  /** HTTP requests to each server when it has started, before they count. */
   readonly warmUpRequests: number;
   /**
    * HTTP requests to each variant in a round that measures latency: so few that those which wait for a new key, one for
@@ -32,8 +34,9 @@ export interface Effort {
 
 export const fullEffort: Effort = {
   rounds: 25,
+  lives: 5,
   requests: 1_500,
-  warmUpRequests: 6_000,
+  warmUpRequests: 3_000,
   latencyRequests: 600,
   decisions: 20_000,
   keyCounts: [1, 100, 10_000, 1_000_000],
@@ -42,6 +45,7 @@ export const fullEffort: Effort = {
 /** Enough to see that everything runs; the numbers say nothing. */
 export const quickEffort: Effort = {
   rounds: 1,
+  lives: 1,
   requests: 50,
   warmUpRequests: 50,
   latencyRequests: 50,
