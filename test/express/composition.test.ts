@@ -1,9 +1,10 @@
 import { randomBytes } from 'node:crypto';
 import { EventEmitter, once } from 'node:events';
 import { connect } from 'node:net';
+import { setImmediate } from 'node:timers/promises';
 import { deflateSync, gzipSync } from 'node:zlib';
 
-import { AgentSecurity, type DecisionEvent } from '@a2a-auth/server';
+import { AgentSecurity, httpBearer, type DecisionEvent } from '@a2a-auth/server';
 import {
   agentCardRoute,
   agentRouter,
@@ -595,6 +596,69 @@ describe('the body', () => {
       duplex: 'half',
     });
     expect(await response.text()).toContain('Done.');
+  });
+
+  describe('that came with its headers, and is there before its caller is verified', () => {
+    const slow = () =>
+      new AgentSecurity()
+        .addSecurityScheme(
+          'user',
+          httpBearer({
+            async validator(token) {
+              await setImmediate();
+              return token === 'ada' ? { principal: token } : undefined;
+            },
+          }),
+        )
+        .addSecurityRequirement({ user: [] });
+
+    /** All of it in one packet. */
+    async function postAtOnce(port: number, path: string, body: unknown): Promise<string> {
+      const text = JSON.stringify(body);
+      const socket = connect({ port, host: '127.0.0.1' });
+      socket.write(
+        [
+          `POST ${path} HTTP/1.1`,
+          'Host: agent',
+          'Connection: close',
+          'A2A-Version: 1.0',
+          'Content-Type: application/json',
+          `Content-Length: ${String(Buffer.byteLength(text))}`,
+          'Authorization: Bearer ada',
+          '',
+          text,
+        ].join('\r\n'),
+      );
+      return (await socket.toArray()).join('');
+    }
+
+    const calls = combinations
+      .filter(({ version }) => version === '1.0')
+      .map((combination) => [combination.binding, combination] as const);
+
+    it.each(calls)('is read by agentRouter: %s', async (binding, combination) => {
+      const { port, urlOf } = await start((app, { requestHandler }) => {
+        app.use(agentRouter({ security: slow(), requestHandler }));
+      });
+      const { path, body } = sendMessage(combination);
+      expect(await postAtOnce(port, new URL(urlOf({ binding })).pathname + path, body)).toContain('Done.');
+    });
+
+    it.each(calls)("goes on to the SDK's own handlers: %s", async (binding, combination) => {
+      const { port, urlOf } = await start((app, agent) => {
+        mountPieces(app, agent, { security: slow() });
+      });
+      const { path, body } = sendMessage(combination);
+      expect(await postAtOnce(port, new URL(urlOf({ binding })).pathname + path, body)).toContain('Done.');
+    });
+
+    it('goes on to the rest of the application', async () => {
+      const { port } = await start((app, { requestHandler }) => {
+        app.use(agentRouter({ security: slow(), requestHandler }));
+        app.post('/a2a/rest/own', express.json(), (req, res) => void res.json({ got: req.body as unknown }));
+      });
+      expect(await postAtOnce(port, '/a2a/rest/own', { mine: 1 })).toContain('{"got":{"mine":1}}');
+    });
   });
 });
 

@@ -1,4 +1,4 @@
-import type { Request, RequestHandler } from 'express';
+import type { NextFunction, Request, RequestHandler, Response } from 'express';
 
 import type { Granted } from '../decision.js';
 import { NO_STORE } from '../http/response.js';
@@ -30,19 +30,21 @@ export function grantOf(req: Request): Granted | undefined {
  */
 export function authenticate(options: AuthenticateOptions): RequestHandler {
   const pass = createGate(options);
+
+  async function serve(req: Request, res: Response, next: NextFunction): Promise<void> {
+    const outcome = await pass(req, res);
+    if (!('grant' in outcome)) {
+      send(res, outcome);
+      return;
+    }
+    (req as MaybeGranted)[grantKey] = outcome.grant;
+    await leaveBody(req, outcome.body);
+    // The SDK's handlers say nothing of caches, but for streams.
+    if (!res.headersSent) res.setHeader('cache-control', NO_STORE['cache-control']);
+    next();
+  }
+
   return (req, res, next) => {
-    pass(req, res)
-      .then((outcome) => {
-        if ('grant' in outcome) {
-          (req as MaybeGranted)[grantKey] = outcome.grant;
-          leaveBody(req, outcome.body);
-          // The SDK's handlers say nothing of caches, but for streams.
-          if (!res.headersSent) res.setHeader('cache-control', NO_STORE['cache-control']);
-          next();
-        } else {
-          send(res, outcome);
-        }
-      })
-      .catch(next);
+    serve(req, res, next).catch(next);
   };
 }

@@ -34,12 +34,18 @@ export function bodyReader(binding: HttpBinding, limit: number | string): BodyRe
   return (req, res) => (isPlain(req, type, limit) ? readPlain(req) : readAny(req, res));
 }
 
-/** Leaves the body where whoever comes next finds it: the SDK, and Express's own parsers, which then read nothing. */
-export function leaveBody(req: Request, body: unknown): void {
+/** Leaves the body where whoever comes next finds it: the SDK, and Express's own parsers, which are not to read again. */
+export async function leaveBody(req: Request, body: unknown): Promise<void> {
   if (body === undefined) return;
   req.body = body;
   // What the parser of Express 4 goes by.
   (req as { _body?: boolean })._body = true;
+  // That of Express 5 goes by the end of the request, which Node announces in the tick after the last byte was read.
+  if (!req.readableEnded) {
+    await new Promise<void>((resolve) => {
+      process.nextTick(resolve);
+    });
+  }
 }
 
 /**

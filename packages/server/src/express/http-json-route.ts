@@ -34,7 +34,7 @@ export function httpJsonRoute(
     const { grant, body } = outcome;
     const answered = await endpoint({ method, path, query, body, headers, user: new CallerUser(grant) });
     if (answered === undefined) {
-      leaveBody(req, body);
+      await leaveBody(req, body);
       next();
     } else if ('end' in answered) await sendStream(res, answered);
     else send(res, answered);
