@@ -4,10 +4,9 @@ import type { AddressInfo } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 
 import { AgentCard, generateAgentCardSignature, TaskState } from '@a2a-js/sdk';
-import type { Client } from '@a2a-js/sdk/client';
 import { jsonRpcHandler, UserBuilder } from '@a2a-js/sdk/server/express';
-import { apiKey, bearer, connect, type AuthRequiredTask } from '@a2a-auth/client';
-import { AgentSecurity, httpBearer } from '@a2a-auth/server';
+import { apiKey, bearer, connect } from '@a2a-auth/client';
+import { AgentSecurity } from '@a2a-auth/server';
 import express from 'express';
 import { exportJWK, generateKeyPair } from 'jose';
 import { describe, expect, it, onTestFinished } from 'vitest';
@@ -17,6 +16,7 @@ import { agentCard, createAgent } from '../support/agent.js';
 import { collect, combinations, request, sendForTask, type Combination } from '../support/client.js';
 import { certificateAuthority } from '../support/oauth/certificates.js';
 import { muteConsole } from '../support/quiet.js';
+import { describeRenewal, sendOne } from '../support/renewal.js';
 import { closeServersAfterTests, listen, startAgent } from '../support/server.js';
 
 closeServersAfterTests();
@@ -33,22 +33,6 @@ async function startWith({ binding, version }: Combination, options: Parameters<
   );
   return agent;
 }
-
-/** Security that takes these tokens, which may change, and no others. */
-function tokenSecurity(good: ReadonlySet<string>, messages: 'task' | 'http' = 'task') {
-  return new AgentSecurity<string>({ denials: { messages } })
-    .addSecurityScheme(
-      'token',
-      httpBearer({ validator: (token) => (good.has(token) ? { principal: 'ada' } : undefined) }),
-    )
-    .addSecurityRequirement({ token: [] });
-}
-
-const sendOne = async (client: Client) => (await sendForTask(client, 'hello')).status?.state;
-const streamOne = async (client: Client) => {
-  const last = (await collect(client.sendMessageStream(request('hello')))).at(-1)?.payload;
-  return last?.$case === 'statusUpdate' ? last.value.status?.state : undefined;
-};
 
 describe.each(combinations)('over $binding $version', (combination) => {
   it('calls a protected agent, from nothing but its URL', async () => {
@@ -77,68 +61,10 @@ describe.each(combinations)('over $binding $version', (combination) => {
     expect((await client.getAgentCard()).description).toBe('Answers trusted callers.');
   });
 
-  describe.each(['task', 'http'] as const)('when denials of messages are presented as %s', (messages) => {
-    const start = async () => {
-      const good = new Set(['token-1']);
-      const security = tokenSecurity(good, messages);
-      const agent = await startWith(combination, { security });
-      const tasks: AuthRequiredTask[] = [];
-      const source = countingSource();
-      const client = await connect(agent.url, {
-        credentials: [source.source],
-        onAuthRequired: (task) => tasks.push(task),
-      });
-      return { agent, good, source, client, tasks };
-    };
-
-    it.each([
-      ['a message', sendOne],
-      ['a stream', streamOne],
-    ])('renews a token that is not taken any more, for %s', async (_name, call) => {
-      const { agent, good, source, client, tasks } = await start();
-      await call(client);
-      good.delete('token-1');
-      good.add('token-2');
-      expect(await call(client)).toBe(TaskState.TASK_STATE_COMPLETED);
-      expect(source.fetched).toBe(2);
-      expect(agent.executor.calls).toHaveLength(2);
-      expect(tasks).toEqual([]);
-    });
-
-    it('renews it for other operations', async () => {
-      const { good, source, client } = await start();
-      const { id } = await sendForTask(client, 'hello');
-      good.delete('token-1');
-      good.add('token-2');
-      expect(await client.getTask({ tenant: '', id })).toMatchObject({ id });
-      expect(source.fetched).toBe(2);
-    });
-
-    it('gives back the second denial', async () => {
-      const { agent, good, source, client, tasks } = await start();
-      good.clear();
-      const answer = await sendForTask(client, 'hello').catch((error: unknown) => error);
-      if (messages === 'task')
-        expect(answer).toMatchObject({ status: { state: TaskState.TASK_STATE_AUTH_REQUIRED } });
-      else expect(answer).toBeInstanceOf(Error);
-      expect(source.fetched).toBe(2);
-      expect(agent.executor.calls).toHaveLength(0);
-      expect(tasks).toEqual([]);
-    });
-  });
-});
-
-it('lets a hundred calls that are refused at once get one new token', async () => {
-  const good = new Set(['token-1']);
-  const agent = await startAgent({ security: tokenSecurity(good) });
-  const source = countingSource();
-  const client = await connect(agent.url, { credentials: [source.source] });
-  await sendOne(client);
-  good.delete('token-1');
-  good.add('token-2');
-  const states = await Promise.all(Array.from({ length: 100 }, () => sendOne(client)));
-  expect(new Set(states)).toEqual(new Set([TaskState.TASK_STATE_COMPLETED]));
-  expect(source.fetched).toBe(2);
+  describeRenewal(async (security) => {
+    const agent = await startWith(combination, { security });
+    return { executor: agent.executor, connect: (options) => connect(agent.url, options) };
+  }, {});
 });
 
 it('uses nothing with an agent that wants nothing', async () => {

@@ -1,6 +1,5 @@
 import { AgentCard, TaskState } from '@a2a-js/sdk';
-import type { Client } from '@a2a-js/sdk/client';
-import { apiKey, bearer, connect, type AuthRequiredTask, type ConnectOptions } from '@a2a-auth/client';
+import { apiKey, bearer, connect, type ConnectOptions } from '@a2a-auth/client';
 import { grpcTransport } from '@a2a-auth/client/grpc';
 import { AgentSecurity, httpBearer } from '@a2a-auth/server';
 import express from 'express';
@@ -16,6 +15,7 @@ import {
   type StartGrpcOptions,
 } from '../support/grpc.js';
 import { muteConsole } from '../support/quiet.js';
+import { describeRenewal, sendOne, tokenSecurity, ways } from '../support/renewal.js';
 import { closeServersAfterTests, listen, startAgent } from '../support/server.js';
 
 closeGrpcAfterTests();
@@ -63,22 +63,6 @@ type Started = RunningGrpcAgent & { readonly url: string; readonly origin: strin
 const connectTo = ({ url, origin }: Pick<Started, 'url' | 'origin'>, options: ConnectOptions) =>
   connect(url, { transports: [grpcTransport()], policy: { origins: [origin] }, ...options });
 
-/** Security that takes these tokens, which may change, and no others. */
-function tokenSecurity(good: ReadonlySet<string>, messages: 'task' | 'http' = 'task') {
-  return new AgentSecurity<string>({ denials: { messages } })
-    .addSecurityScheme(
-      'token',
-      httpBearer({ validator: (token) => (good.has(token) ? { principal: 'ada' } : undefined) }),
-    )
-    .addSecurityRequirement({ token: [] });
-}
-
-const sendOne = async (client: Client) => (await sendForTask(client, 'hello')).status?.state;
-const streamOne = async (client: Client) => {
-  const last = (await collect(client.sendMessageStream(request('hello')))).at(-1)?.payload;
-  return last?.$case === 'statusUpdate' || last?.$case === 'task' ? last.value.status?.state : undefined;
-};
-
 describe.each(versions)('over gRPC %s', (version) => {
   it('calls a protected agent, from nothing but the URL of its card', async () => {
     const agent = await startWithCard({ version });
@@ -102,75 +86,16 @@ describe.each(versions)('over gRPC %s', (version) => {
     expect((await client.getAgentCard()).description).toBe('Answers trusted callers.');
   });
 
-  describe.each(['task', 'http'] as const)('when denials of messages are presented as %s', (messages) => {
-    const start = async () => {
-      const good = new Set(['token-1']);
-      const agent = await startWithCard({ version, security: tokenSecurity(good, messages) });
-      const tasks: AuthRequiredTask[] = [];
-      const source = countingSource();
-      const client = await connectTo(agent, {
-        credentials: [source.source],
-        onAuthRequired: (task) => tasks.push(task),
-      });
-      return { agent, good, source, client, tasks };
-    };
-
-    it.each([
-      ['a message', sendOne],
-      ['a stream', streamOne],
-    ])('renews a token that is not taken any more, for %s', async (_name, call) => {
-      const { agent, good, source, client, tasks } = await start();
-      await call(client);
-      good.delete('token-1');
-      good.add('token-2');
-      expect(await call(client)).toBe(TaskState.TASK_STATE_COMPLETED);
-      expect(source.fetched).toBe(2);
-      expect(agent.executor.calls).toHaveLength(2);
-      expect(tasks).toEqual([]);
-    });
-
-    it('renews it for other operations', async () => {
-      const { good, source, client } = await start();
-      const { id } = await sendForTask(client, 'hello');
-      good.delete('token-1');
-      good.add('token-2');
-      expect(await client.getTask({ tenant: '', id })).toMatchObject({ id });
-      expect(source.fetched).toBe(2);
-    });
-
-    it.each([
-      ['a message', sendOne],
-      ['a stream', streamOne],
-    ])('gives back the second denial of %s', async (_name, call) => {
-      const { agent, good, source, client, tasks } = await start();
-      good.clear();
-      const answer = await call(client).catch((error: unknown) => error);
-      if (messages === 'task') expect(answer).toBe(TaskState.TASK_STATE_AUTH_REQUIRED);
-      else expect(answer).toMatchObject({ cause: { code: 16, metadata: expect.anything() as unknown } });
-      expect(source.fetched).toBe(2);
-      expect(agent.executor.calls).toHaveLength(0);
-      expect(tasks).toEqual([]);
-    });
-  });
+  describeRenewal(
+    async (security) => {
+      const agent = await startWithCard({ version, security });
+      return { executor: agent.executor, connect: (options) => connectTo(agent, options) };
+    },
+    { cause: { code: 16, metadata: expect.anything() as unknown } },
+  );
 });
 
-it('lets a hundred calls that are refused at once get one new token', async () => {
-  const good = new Set(['token-1']);
-  const agent = await startWithCard({ security: tokenSecurity(good) });
-  const source = countingSource();
-  const client = await connectTo(agent, { credentials: [source.source] });
-  await sendOne(client);
-  good.delete('token-1');
-  good.add('token-2');
-  const states = await Promise.all(Array.from({ length: 100 }, () => sendOne(client)));
-  expect(new Set(states)).toEqual(new Set([TaskState.TASK_STATE_COMPLETED]));
-  expect(source.fetched).toBe(2);
-});
-
-it.each([
-  ['a message', sendOne],
-  ['a stream', streamOne],
-])('asks for the scopes that %s lacks, where policy allows', async (_name, call) => {
+it.each(ways)('asks for the scopes that %s lacks, where policy allows', async (_name, call) => {
   const verify = (token: string) => ({
     verified: true as const,
     principal: { subject: 'ada', issuer: 'https://users.example' },
@@ -198,10 +123,7 @@ it('uses nothing with an agent that wants nothing', async () => {
   expect(await sendOne(await connectTo(agent, { credentials: {} }))).toBe(TaskState.TASK_STATE_COMPLETED);
 });
 
-it.each([
-  ['a message', sendOne],
-  ['a stream', streamOne],
-])('throws what a source throws, for %s', async (_name, call) => {
+it.each(ways)('throws what a source throws, for %s', async (_name, call) => {
   const agent = await startWithCard({ security: tokenSecurity(new Set()) });
   const failure = new Error('No other token.');
   const { source } = countingSource({ renew: () => Promise.reject(failure) });

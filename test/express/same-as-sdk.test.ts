@@ -678,28 +678,26 @@ describe('bodies', () => {
 });
 
 describe('what the agent answers', () => {
+  async function expectEqualMessages(): Promise<void> {
+    await expectEqual({ method: 'POST', path: '/message:send', body: { message: sent } });
+    await expectEqual({
+      method: 'POST',
+      path: '/v1/message:send',
+      body: { message: sentLegacy },
+      version: '0.3',
+    });
+  }
+
   it.each(tasks.map((one, index) => [index, one] as const))('task %i', async (_index, one) => {
     answers = { getTask: one, sendMessage: one };
     await expectEqual({ path: '/tasks/t-1' });
     await expectEqual({ path: '/v1/tasks/t-1', version: '0.3' });
-    await expectEqual({ method: 'POST', path: '/message:send', body: { message: sent } });
-    await expectEqual({
-      method: 'POST',
-      path: '/v1/message:send',
-      body: { message: sentLegacy },
-      version: '0.3',
-    });
+    await expectEqualMessages();
   });
 
   it.each([message, bareMessage])('a message %#', async (one) => {
     answers = { sendMessage: one };
-    await expectEqual({ method: 'POST', path: '/message:send', body: { message: sent } });
-    await expectEqual({
-      method: 'POST',
-      path: '/v1/message:send',
-      body: { message: sentLegacy },
-      version: '0.3',
-    });
+    await expectEqualMessages();
   });
 
   it('empty lists', async () => {

@@ -50,8 +50,8 @@ const VERSION_HEADER = A2A_VERSION_HEADER.toLowerCase();
 /**
  * What stands before an agent on one binding. It authenticates the caller by the headers, and then reads the body.
  *
- * @returns a function that resolves to the call that is let in, or to the response for whoever is not let in or asks for nothing that
- *   the SDK could answer
+ * @returns a function that resolves to the call that is let in, or to the response for whoever is not let in or asks for
+ *   nothing that the SDK could answer
  * @throws {ConfigurationError} when the security is configured wrongly
  */
 export function callGate({
