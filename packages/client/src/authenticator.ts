@@ -112,14 +112,20 @@ function hasScopes({ scheme }: AuthenticationStep): boolean {
   return scheme.type !== 'apiKey' && scheme.type !== 'mutualTLS';
 }
 
-/** The challenge that is about this credential. A proof of possession is asked for by a name of its own (RFC 9449 §7.1). */
+/**
+ * The challenge that is about this credential: of several of one name, that which says what is wrong. A proof of possession
+ * is asked for by a name of its own (RFC 9449 §7.1).
+ */
 function challengeFor(
   { scheme }: CredentialRequest,
   { headers }: Credential,
   challenges: readonly ReceivedChallenge[],
 ): ReceivedChallenge | undefined {
   const named = (...names: readonly string[]) =>
-    names.map((name) => challenges.find((challenge) => challenge.scheme === name)).find(Boolean);
+    names
+      .map((name) => challenges.filter((challenge) => challenge.scheme === name))
+      .map((found) => found.find(({ params }) => params.error !== undefined) ?? found[0])
+      .find(Boolean);
   switch (scheme.type) {
     case 'apiKey':
       return challenges.find(

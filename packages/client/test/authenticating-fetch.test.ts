@@ -565,6 +565,15 @@ describe('renewal', () => {
     expect(key.refusals[0]?.challenge).toEqual({ scheme: 'apikey', params: { name: 'X-Key' } });
   });
 
+  it('is told the challenge that says what is wrong, where there are several of one name', async () => {
+    const { fetch, source } = tokenFetch(
+      unauthorized('Bearer realm="partners", Bearer realm="a2a", error="insufficient_user_authentication"'),
+      done,
+    );
+    await fetch(endpoint, sendMessage());
+    expect(source.refusals[0]?.challenge?.params).toMatchObject({ realm: 'a2a' });
+  });
+
   it('throws what the source throws', async () => {
     const failure = new Error('The provider is down.');
     const agent = scriptedFetch(unauthorized());

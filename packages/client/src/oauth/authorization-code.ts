@@ -115,6 +115,7 @@ async function prepareLogin(
   configuration: Configuration,
   {
     parameters,
+    demand,
     scopes,
     options,
     authorizationParameters,
@@ -126,9 +127,15 @@ async function prepareLogin(
   const expectedNonce = scopes.includes('openid') ? randomNonce() : undefined;
   const redirect = await openRedirect(expectedState, redirectOptions);
   try {
-    const request = {
+    const prompts = [
+      // Who is logged in there would be let through with the login that was too weak.
+      ...(demand.acr_values === undefined ? [] : ['login']),
       // OpenID Connect Core §11: offline access is given with consent alone.
-      ...(scopes.includes('offline_access') ? { prompt: 'consent' } : {}),
+      ...(scopes.includes('offline_access') ? ['consent'] : []),
+    ];
+    const request = {
+      ...(prompts.length === 0 ? {} : { prompt: prompts.join(' ') }),
+      ...demand,
       ...parameters,
       ...authorizationParameters,
       redirect_uri: redirect.redirectUri,

@@ -29,8 +29,8 @@ export function deviceCode(options: DeviceCodeOptions): OAuthSource {
       refused: 'LOGIN_FAILED',
       sharing: 'login',
       store,
-      async obtain(configuration, { parameters, options: binding, signal }) {
-        const started = await startDeviceLogin(configuration, parameters);
+      async obtain(configuration, { parameters, demand, options: binding, signal }) {
+        const started = await startDeviceLogin(configuration, { ...demand, ...parameters });
         await unlessAborted(showTo(show, started.prompt), signal);
         return finishDeviceLogin(configuration, started, binding, signal);
       },

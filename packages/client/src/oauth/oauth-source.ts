@@ -11,6 +11,7 @@ import { ClientError, type ClientErrorCode } from '../errors.js';
 import { quote } from '../quote.js';
 import { isScope } from '../scopes.js';
 import type { TokenStore } from '../stores/token-store.js';
+import { asksForLogin, loginDemandOf, type LoginDemand } from './login-demand.js';
 import { openProvider, type ProviderOptions } from './provider.js';
 import type { Sender } from './sender.js';
 import type { Session } from './session.js';
@@ -67,6 +68,8 @@ export interface Recipe<Context> {
 export interface TokenAsk<Context> {
   /** `scope`, `resource`, `audience` and the user's own. */
   readonly parameters: Readonly<Record<string, string>>;
+  /** What an agent asks of a login; for the request that begins it. */
+  readonly demand: LoginDemand;
   readonly scopes: readonly string[];
   readonly options: { readonly DPoP?: DPoPHandle };
   readonly isIssuerKnown: boolean;
@@ -148,17 +151,19 @@ export function oauthSource<Context = undefined>(
       scopes,
       resource,
       signal: request.signal,
-      async obtain(asked, signal) {
-        const response = await provider.call({ server, refused, scheme, signal }, async (configuration) =>
-          recipe.obtain(configuration, {
-            parameters: parametersFor(asked),
-            scopes: asked,
+      async obtain(asked, signal, demand) {
+        const response = await provider.call({ server, refused, scheme, signal }, async (configuration) => {
+          const all = demand === undefined ? asked : withOpenId(asked, configuration);
+          return recipe.obtain(configuration, {
+            parameters: parametersFor(all),
+            demand: demand ?? {},
+            scopes: all,
             options: await bindingOptions(),
             isIssuerKnown: server.isIssuerKnown,
             signal,
             context: prepared?.context as Context,
-          }),
-        );
+          });
+        });
         return tokensFrom(response, server.name, sender !== undefined);
       },
       refresh:
@@ -209,8 +214,11 @@ export function oauthSource<Context = undefined>(
       if (sender !== undefined && (error === 'use_dpop_nonce' || error === 'invalid_dpop_proof')) {
         return sender.hasNewerNonce(http, sent.headers?.dpop);
       }
+      const demand = loginDemandOf(challenge);
+      // The token is good, and only a person could get a better one.
+      if (asksForLogin(challenge) && (!interactive || demand === undefined)) return false;
       const accessToken = sent.headers?.authorization?.split(' ')[1];
-      return accessToken === undefined || keeper.refuse(accessToken);
+      return accessToken === undefined || keeper.refuse(accessToken, demand);
     },
     ...(sender === undefined
       ? {}
@@ -226,6 +234,12 @@ export function oauthSource<Context = undefined>(
 /** Makes a source whose tokens are bound to a key; undefined for a source that gives none. */
 export function bound(source: CredentialSource, sender: Sender): OAuthSource | undefined {
   return (source as Partial<OAuthSource>)[bind]?.(sender);
+}
+
+/** How a person logs in is OpenID Connect's to ask for: servers that have it may refuse to be asked without it. */
+function withOpenId(scopes: readonly string[], configuration: Configuration): readonly string[] {
+  const isSupported = configuration.serverMetadata().scopes_supported?.includes('openid') === true;
+  return isSupported && !scopes.includes('openid') ? [...scopes, 'openid'] : scopes;
 }
 
 function unfit<Context>(

@@ -2,6 +2,7 @@ import { LRUCache } from 'lru-cache';
 
 import { ClientError } from '../errors.js';
 import type { TokenStore } from '../stores/token-store.js';
+import type { LoginDemand } from './login-demand.js';
 import { allows, covers, hasEnded, isFresh, readSession, writeSession, type Session } from './session.js';
 import { oneByOne, sharedWork } from './shared-work.js';
 import { isInvalidGrant } from './token-error.js';
@@ -15,7 +16,7 @@ export interface Wanted {
   readonly resource: string | undefined;
   readonly signal: AbortSignal | undefined;
   /** Gets tokens without a refresh token, such as by a login. */
-  obtain(scopes: readonly string[], signal: AbortSignal): Promise<Tokens>;
+  obtain(scopes: readonly string[], signal: AbortSignal, demand: LoginDemand | undefined): Promise<Tokens>;
   /** Left out: refresh tokens are not used. */
   readonly refresh?: ((refreshToken: string) => Promise<Tokens>) | undefined;
   /** The refresh token to begin with. */
@@ -30,8 +31,13 @@ export interface TokenKeeper {
    * @throws {ClientError}
    */
   get(wanted: Wanted): Promise<Session>;
-  /** Forgets an access token that was refused, unless it was replaced already. Says whether there may be a better one. */
-  refuse(accessToken: string): boolean;
+  /**
+   * Forgets an access token that was refused, unless it was replaced already. Says whether there may be a better one.
+   *
+   * @param demand what the next login is to be like, and all after it: this one was not good enough, nor is what can be had by
+   *   its refresh token
+   */
+  refuse(accessToken: string, demand?: LoginDemand): boolean;
 }
 
 /** Sessions in memory; more only with very many agents or subjects. */
@@ -57,7 +63,8 @@ interface Kept {
 export function tokenKeeper(store: TokenStore | undefined): TokenKeeper {
   const kept = new LRUCache<string, Kept>({ max: MAX_SESSIONS });
   const keyOf = new LRUCache<string, string>({ max: MAX_SESSIONS });
-  const refused = new LRUCache<string, true>({ max: MAX_SESSIONS });
+  const refused = new LRUCache<string, 'token' | 'login'>({ max: MAX_SESSIONS });
+  const demands = new LRUCache<string, LoginDemand>({ max: MAX_SESSIONS });
   const share = sharedWork<Session>();
   const inTurn = oneByOne();
 
@@ -142,7 +149,8 @@ export function tokenKeeper(store: TokenStore | undefined): TokenKeeper {
   ): Promise<Session> => {
     const { key, refresh, scopes } = wanted;
     const before: Before = current ?? { refreshToken: wanted.refreshToken };
-    if (refresh !== undefined && before.refreshToken !== undefined) {
+    const isLoginRefused = current !== undefined && refused.get(current.accessToken) === 'login';
+    if (refresh !== undefined && before.refreshToken !== undefined && !isLoginRefused) {
       if (current === undefined || allows(current, scopes)) {
         // Not to be aborted: the server may have rotated the token already.
         const work = () => refreshed(wanted, refresh, before);
@@ -153,8 +161,14 @@ export function tokenKeeper(store: TokenStore | undefined): TokenKeeper {
       }
     }
     const asked = [...new Set([...(current?.asked ?? []), ...scopes])];
-    const tokens = await wanted.obtain(asked, signal);
-    return keep(wanted, tokens, { accessToken: current?.accessToken, asked });
+    try {
+      const tokens = await wanted.obtain(asked, signal, demands.get(key));
+      return await keep(wanted, tokens, { accessToken: current?.accessToken, asked });
+    } catch (error) {
+      // It is still good for whatever does not ask for such a login.
+      if (isLoginRefused) refused.delete(current.accessToken);
+      throw error;
+    }
   };
 
   const acquire = async (wanted: Wanted, signal: AbortSignal): Promise<Session> => {
@@ -183,12 +197,14 @@ export function tokenKeeper(store: TokenStore | undefined): TokenKeeper {
       const name = JSON.stringify([wanted.key, wanted.scopes, wanted.resource]);
       return share(name, wanted.signal, (signal) => inTurn(wanted.key, () => acquire(wanted, signal)));
     },
-    refuse(accessToken) {
-      const entry = kept.get(keyOf.get(accessToken) ?? '');
+    refuse(accessToken, demand) {
+      const key = keyOf.get(accessToken) ?? '';
+      const entry = kept.get(key);
       // Replaced, or pushed out: the next one is another.
       if (entry?.session.accessToken !== accessToken) return true;
       if (entry.isReplacement && Date.now() - entry.session.obtainedAt < COOLDOWN) return false;
-      refused.set(accessToken, true);
+      refused.set(accessToken, demand === undefined ? 'token' : 'login');
+      if (demand !== undefined) demands.set(key, demand);
       return true;
     },
   };
