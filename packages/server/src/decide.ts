@@ -39,13 +39,23 @@ interface Deliberation {
   /** What became of each scheme; filled in as they are verified. */
   readonly outcomes: SchemeOutcome[];
   /** Once it is known what is called. */
-  readonly call?: {
-    /** Undefined for a call of something else than an agent. */
-    readonly operation: Operation | undefined;
-    /** The genuine credentials that do not allow it, by position; filled in as they are asked. */
-    readonly forbidden: Map<number, SchemeOutcome>;
-  };
+  readonly call?: CallInQuestion;
 }
+
+interface CallInQuestion {
+  /** Undefined for a call of something else than an agent. */
+  readonly operation: Operation | undefined;
+  /** The genuine credentials that do not allow it, by position; filled in as they are asked. */
+  readonly forbidden: Map<number, SchemeOutcome>;
+  /** The requirements that are met by credentials that do not allow it, and why; filled in likewise. */
+  readonly denied: Map<PolicyRequirement, DenialReason>;
+}
+
+/** The alternative that is met, or why none is. */
+type Result = PolicyRequirement | DenialReason;
+
+/** The position of a scheme that has to be verified before anything more can be said. */
+type Open = number;
 
 /**
  * Decides a request: OR over the requirements, AND inside each. Pure but for calling the schemes.
@@ -62,38 +72,38 @@ export async function decide(
   by: object,
   startedAt?: number,
 ): Promise<Decision> {
-  const outcomes: SchemeOutcome[] = [];
-  const credentials: unknown[] = [];
-  let malformed = false;
+  const deliberation = extractAll(policy, request);
+  const result = deliberation.outcomes.some(isMalformed) ? 'invalid_credential' : settle(deliberation);
+  const settled = isPromise(result) ? await result : result;
+  const durationMs = startedAt === undefined ? undefined : performance.now() - startedAt;
+  const decision = conclusion(deliberation, settled, durationMs);
+  sign(decision, by, false);
+  return decision;
+}
 
-  for (const { scheme } of policy.schemes) {
+function extractAll(policy: Policy, request: AuthRequest): Deliberation {
+  const credentials: unknown[] = policy.schemes.map(() => undefined);
+  const outcomes = policy.schemes.map(({ scheme }, position): SchemeOutcome => {
     try {
       const credential = scheme.extract(request);
       if (isPromise(credential)) {
         credential.catch(() => undefined);
         throw new MalformedCredential('extract() is asynchronous, which the contract does not allow.');
       }
-      credentials.push(credential);
-      outcomes.push(credential === undefined ? absent : notVerified);
+      credentials[position] = credential;
+      return credential === undefined ? absent : notVerified;
     } catch (error) {
-      credentials.push(undefined);
       // What is no MalformedCredential may quote what it choked on.
       const detail =
         error instanceof MalformedCredential ? error.message : 'The scheme failed to look for it.';
-      outcomes.push({ status: 'malformed', detail });
-      malformed = true;
+      return { status: 'malformed', detail };
     }
-  }
+  });
+  return { policy, request, credentials, outcomes };
+}
 
-  const deliberation = { policy, request, credentials, outcomes };
-  const result = malformed ? 'invalid_credential' : await firstMet(deliberation);
-  const decision = conclusion(
-    deliberation,
-    result,
-    startedAt === undefined ? undefined : performance.now() - startedAt,
-  );
-  sign(decision, by, false);
-  return decision;
+function isMalformed({ status }: SchemeOutcome): boolean {
+  return status === 'malformed';
 }
 
 /** Whether a grant has to be decided anew when it is known what is called. */
@@ -120,12 +130,18 @@ export async function decideCall(
   const { request, credentials, outcomes, durationMs } = Granted.evaluation(granted);
   if (request === undefined) throw new TypeError('A grant without a request cannot be decided anew.');
   const now = Date.now();
-  const call = { operation, forbidden: new Map<number, SchemeOutcome>() };
+  const call: CallInQuestion = { operation, forbidden: new Map(), denied: new Map() };
   const current = outcomes.map((outcome) =>
     outcome.status === 'verified' && hasEnded(outcome.principal, now) ? ended(outcome.principal) : outcome,
   );
   const deliberation = { policy, request, credentials, outcomes: current, call };
-  return conclusion(deliberation, await firstMet(deliberation), durationMs);
+  for (;;) {
+    const result = await settle(deliberation);
+    const denial = typeof result === 'string' ? undefined : await prohibition(deliberation, result, call);
+    if (typeof result === 'string' || denial === undefined)
+      return conclusion(deliberation, result, durationMs);
+    call.denied.set(result, denial);
+  }
 }
 
 /**
@@ -138,25 +154,83 @@ export async function denyAnonymous(policy: Policy, granted: Granted): Promise<D
   const requirements = policy.requirements.filter(({ entries }) => entries.length > 0);
   const result =
     request &&
-    (await firstMet({ policy: { ...policy, requirements }, request, credentials, outcomes: [...outcomes] }));
+    (await settle({ policy: { ...policy, requirements }, request, credentials, outcomes: [...outcomes] }));
   const reason = typeof result === 'string' ? result : 'missing_credential';
   return new Denied(denialOf(policy, reason, outcomes), evaluation);
 }
 
-/** The first alternative that is met, or why none is. */
-async function firstMet(deliberation: Deliberation): Promise<PolicyRequirement | DenialReason> {
-  const { policy, outcomes } = deliberation;
+/** Verifies what has to be. What is known at once is not waited for: to wait costs as much as to look a key up. */
+function settle(deliberation: Deliberation): Result | Promise<Result> {
+  for (;;) {
+    const result = assess(deliberation);
+    if (typeof result !== 'number') return result;
+    const outcome = verify(deliberation, result);
+    if (isPromise(outcome)) return settleLater(deliberation, result, outcome);
+    deliberation.outcomes[result] = outcome;
+  }
+}
+
+async function settleLater(
+  deliberation: Deliberation,
+  position: number,
+  outcome: Promise<SchemeOutcome>,
+): Promise<Result> {
+  deliberation.outcomes[position] = await outcome;
+  return settle(deliberation);
+}
+
+/** The OR of the requirements, by what is known of the schemes. */
+function assess({ policy, outcomes, call }: Deliberation): Result | Open {
   let reason: DenialReason = 'missing_credential';
   for (const requirement of policy.requirements) {
-    const isIncomplete = requirement.entries.some(({ position }) => outcomes[position] === absent);
-    if (isIncomplete && !hasConnectionProof(deliberation, requirement)) continue;
-    const result = isIncomplete
-      ? await decideIncomplete(deliberation, requirement)
-      : await decideRequirement(deliberation, requirement);
+    const result = call?.denied.get(requirement) ?? assessRequirement(policy, requirement, outcomes);
     if (result === 'granted') return requirement;
+    if (typeof result === 'number') return result;
     if (rank[result] > rank[reason]) reason = result;
   }
   return reason;
+}
+
+/**
+ * The AND of one requirement. Not all of its schemes need to be verified to know that it is not met, but a scheme
+ * that cannot answer hides no other's refusal: a credential that is wrong stays wrong when the provider comes back.
+ */
+function assessRequirement(
+  policy: Policy,
+  requirement: PolicyRequirement,
+  outcomes: readonly SchemeOutcome[],
+): 'granted' | DenialReason | Open {
+  const { entries } = requirement;
+  if (entries.some(({ position }) => outcomes[position] === absent)) {
+    return assessIncomplete(policy, requirement, outcomes);
+  }
+  let result: 'granted' | DenialReason = 'granted';
+  for (const { position, scopes } of entries) {
+    const outcome = outcomes[position] ?? absent;
+    if (outcome === notVerified) return position;
+    const partial = judge(outcome, scopes);
+    if (partial === 'invalid_credential') return partial;
+    // Of what remains, the farthest from a grant tells what the requirement lacks.
+    if (partial !== 'granted' && (result === 'granted' || rank[partial] < rank[result])) result = partial;
+  }
+  return result === 'granted' && !isStrongEnough(requirement, outcomes)
+    ? 'insufficient_authentication'
+    : result;
+}
+
+/** A requirement that lacks a credential is not met, and costs no more than what the connection proved. */
+function assessIncomplete(
+  policy: Policy,
+  { entries }: PolicyRequirement,
+  outcomes: readonly SchemeOutcome[],
+): DenialReason | Open {
+  for (const { position } of entries) {
+    if (policy.schemes[position]?.scheme.provenByConnection !== true) continue;
+    const outcome = outcomes[position] ?? absent;
+    if (outcome === notVerified) return position;
+    if (outcome.status === 'refused' && outcome.reason !== 'not_permitted') return 'invalid_credential';
+  }
+  return 'missing_credential';
 }
 
 function conclusion(
@@ -176,61 +250,12 @@ function conclusion(
     : new Granted(verifiedParts(deliberation, result), evaluation);
 }
 
-/**
- * The AND of one requirement. Not all of its schemes need to be verified to know that it is not met, but a scheme
- * that cannot answer hides no other's refusal: a credential that is wrong stays wrong when the provider comes back.
- */
-async function decideRequirement(
+/** Why a credential of a requirement that is met does not allow the call; undefined when all of them do. */
+async function prohibition(
   deliberation: Deliberation,
   requirement: PolicyRequirement,
-): Promise<'granted' | DenialReason> {
-  const { outcomes, call } = deliberation;
-  let result: 'granted' | DenialReason = 'granted';
-  for (const { position, scopes } of requirement.entries) {
-    if (outcomes[position] === notVerified) {
-      const outcome = verify(deliberation, position);
-      // What is known at once is not waited for: to wait costs as much as to look a key up.
-      outcomes[position] = isPromise(outcome) ? await outcome : outcome;
-    }
-    const partial = judge(outcomes[position] ?? absent, scopes);
-    if (partial === 'invalid_credential') return partial;
-    // Of what remains, the farthest from a grant tells what the requirement lacks.
-    if (partial !== 'granted' && (result === 'granted' || rank[partial] < rank[result])) result = partial;
-  }
-  if (result !== 'granted') return result;
-  if (!isStrongEnough(requirement, outcomes)) return 'insufficient_authentication';
-  return call === undefined ? 'granted' : permission(deliberation, requirement, call);
-}
-
-function hasConnectionProof({ policy, outcomes }: Deliberation, { entries }: PolicyRequirement): boolean {
-  return entries.some(
-    ({ position }) =>
-      outcomes[position] !== absent && policy.schemes[position]?.scheme.provenByConnection === true,
-  );
-}
-
-/** A requirement that lacks a credential is not met, and costs no more than what the connection proved. */
-async function decideIncomplete(
-  deliberation: Deliberation,
-  { entries }: PolicyRequirement,
-): Promise<DenialReason> {
-  const { policy, outcomes } = deliberation;
-  for (const { position } of entries) {
-    if (outcomes[position] !== notVerified) continue;
-    if (policy.schemes[position]?.scheme.provenByConnection !== true) continue;
-    const outcome = await verify(deliberation, position);
-    outcomes[position] = outcome;
-    if (outcome.status === 'refused' && outcome.reason !== 'not_permitted') return 'invalid_credential';
-  }
-  return 'missing_credential';
-}
-
-/** Whether every credential of a requirement allows the call. */
-async function permission(
-  deliberation: Deliberation,
-  requirement: PolicyRequirement,
-  { operation, forbidden }: NonNullable<Deliberation['call']>,
-): Promise<'granted' | DenialReason> {
+  { operation, forbidden }: CallInQuestion,
+): Promise<DenialReason | undefined> {
   const { policy, outcomes } = deliberation;
   const parts = verifiedParts(deliberation, requirement);
   const principals = new Map(parts.map(({ schemeId, principal }) => [schemeId, principal]));
@@ -258,10 +283,10 @@ async function permission(
     } catch (error) {
       const problem = failure(error, secret, 'not_permitted');
       forbidden.set(position, 'reason' in problem ? { ...problem, principal } : problem);
-      return judge(problem, []);
+      return problem.status === 'refused' ? 'not_permitted' : problem.status;
     }
   }
-  return 'granted';
+  return undefined;
 }
 
 /** Anything that is not exactly a yes is a no. */
@@ -338,7 +363,11 @@ function secretOf({ policy, credentials }: Deliberation, position: number): unkn
 }
 
 /** What it means that a scheme threw. */
-function failure(error: unknown, secret: unknown, reason: 'invalid' | 'not_permitted'): SchemeOutcome {
+function failure(
+  error: unknown,
+  secret: unknown,
+  reason: 'invalid' | 'not_permitted',
+): Extract<SchemeOutcome, { readonly status: 'refused' | 'unavailable' | 'too_many_attempts' }> {
   if (error instanceof VerifierUnavailable || error instanceof TooManyAttempts) {
     return {
       status: error instanceof TooManyAttempts ? 'too_many_attempts' : 'unavailable',

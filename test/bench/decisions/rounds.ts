@@ -1,6 +1,6 @@
 import type { AgentSecurity, AuthRequest } from '@a2a-auth/server';
 
-import type { DecisionTimes } from '../decision.js';
+import type { RoundTimes } from '../decision.js';
 import type { Effort } from '../settings.js';
 import { rotated } from '../statistics.js';
 
@@ -9,23 +9,26 @@ export type Work = (index: number) => Promise<void>;
 
 const none: readonly string[] = [];
 
-/** Measures work as asked for by the parent process, sends it the times, and ends. */
+/** Measures work, all variants once each time the parent process asks for it, and sends the microseconds for one. */
 export async function measureRounds(
   prepare: (effort: Effort) => Record<string, Work> | Promise<Record<string, Work>>,
 ): Promise<void> {
   const effort = JSON.parse(process.argv[2] ?? '') as Effort;
   const variants = Object.entries(await prepare(effort));
-  const times: Record<string, number[]> = Object.fromEntries(variants.map(([name]) => [name, []]));
-  // The first two rounds are for warming up.
-  for (let round = -2; round < effort.rounds; round++) {
-    for (const [name, work] of rotated(variants, round + 2)) {
+  let rounds = 0;
+  const measure = async (): Promise<RoundTimes> => {
+    const times: [string, number][] = [];
+    for (const [name, work] of rotated(variants, rounds++)) {
       globalThis.gc?.();
-      const microseconds = await timeOf(work, effort.decisions);
-      if (round >= 0) times[name]?.push(microseconds);
+      times.push([name, await timeOf(work, effort.decisions)]);
     }
-  }
+    return Object.fromEntries(times);
+  };
+  process.on('message', () => {
+    void measure().then((times) => process.send?.(times));
+  });
   process.once('disconnect', () => process.exit(0));
-  process.send?.(times satisfies DecisionTimes);
+  process.send?.('prepared');
 }
 
 /** Microseconds for one of so many. */
