@@ -73,8 +73,8 @@ ${absoluteLatencyTable(latency)}
 
 ## One decision, without HTTP
 
-\`security.authenticate(request)\`, ${String(effort.decisions)} times a round. These budgets are times, so that they are about the machine as well:
-the first row is Node's own part of each decision about an API key.
+\`security.authenticate(request)\`, ${String(effort.decisions)} times a round, each number of API keys in a process of its own. These budgets are
+times, so that they are about the machine as well: the first row is Node's own part of each decision about an API key.
 
 ${decisionTable(decisions)}
 
