@@ -81,6 +81,8 @@ export type ApiKeyOptions = {
 /** Longer than any sensible key, short enough to hash without thought. */
 const MAX_KEY_LENGTH = 4096;
 const MIN_SECRET_BYTES = 32;
+/** In the place of the record of a key given as a string: its digest says it all, so that a million of them need no record each. */
+const OF_DIGEST = 'of digest';
 const UNKNOWN_KEY: Verification = { verified: false, reason: 'invalid', detail: 'No such key is known.' };
 
 /**
@@ -157,7 +159,7 @@ function verificationByList(
   }
   const secret =
     givenSecret === undefined ? createSecretKey(randomBytes(MIN_SECRET_BYTES)) : secretKey(givenSecret);
-  const records = new Map<string, ApiKeyRecord>();
+  const records = new Map<string, ApiKeyRecord | typeof OF_DIGEST>();
   for (const [index, entry] of entries.entries()) {
     const [digest, record] = hashEntry(`Key ${String(index + 1)} of the API key scheme "${name}"`, entry, {
       secret,
@@ -171,10 +173,22 @@ function verificationByList(
     }
     records.set(digest, record);
   }
+  const scopes = [...records.values()].flatMap((record) =>
+    record === OF_DIGEST ? [] : (record.scopes ?? []),
+  );
   return {
-    scopes: [...new Set([...records.values()].flatMap((record) => record.scopes ?? []))],
-    verify: (key) => verifyRecord(records.get(digestUnder(secret, key))),
+    scopes: [...new Set(scopes)],
+    verify(key) {
+      const digest = digestUnder(secret, key);
+      const record = records.get(digest);
+      return verifyRecord(record === OF_DIGEST ? { id: idOf(digest) } : record);
+    },
   };
+}
+
+/** How a key is called that was given without an id. */
+function idOf(digest: string): string {
+  return `key-${digest.slice(0, 12)}`;
 }
 
 /** The entry without the literal key, which nothing refers to from here on. */
@@ -182,7 +196,7 @@ function hashEntry(
   culprit: string,
   entry: string | ApiKeyEntry,
   { secret, secretGiven }: { secret: KeyObject; secretGiven: boolean },
-): [digest: string, record: ApiKeyRecord] {
+): [digest: string, record: ApiKeyRecord | typeof OF_DIGEST] {
   // Null and undefined come from missing environment variables, in JavaScript or past a `!`.
   const given = (
     typeof entry === 'object' && (entry as unknown) !== null ? entry : { key: entry }
@@ -209,7 +223,10 @@ function hashEntry(
     );
   }
   const digest = digestUnder(secret, given.key);
-  return [digest, checkedRecord(culprit, given, given.id ?? `key-${digest.slice(0, 12)}`)];
+  return [
+    digest,
+    typeof entry === 'string' ? OF_DIGEST : checkedRecord(culprit, given, given.id ?? idOf(digest)),
+  ];
 }
 
 function checkedRecord(culprit: string, record: Omit<ApiKeyRecord, 'id'>, id: string): ApiKeyRecord {
