@@ -17,6 +17,22 @@ export function tokenSecurity(good: ReadonlySet<string>, messages: 'task' | 'htt
     .addSecurityRequirement({ token: [] });
 }
 
+/** Security that finds the login behind the first token too weak. */
+function strongSecurity() {
+  const acrs = new Map([
+    ['token-1', 'urn:example:password'],
+    ['token-2', 'urn:example:mfa'],
+  ]);
+  return new AgentSecurity<string>()
+    .addSecurityScheme(
+      'token',
+      httpBearer({
+        validator: (token) => ({ principal: { subject: 'ada', claims: { acr: acrs.get(token) } } }),
+      }),
+    )
+    .addSecurityRequirement({ token: [] }, { acrValues: ['urn:example:mfa'] });
+}
+
 /** The state in which the task of a message is, in the end. */
 export async function sendOne(client: Client): Promise<TaskState | undefined> {
   return (await sendForTask(client, 'hello')).status?.state;
@@ -97,6 +113,16 @@ export function describeRenewal(
       expect(executor.calls).toHaveLength(0);
       expect(tasks).toEqual([]);
     });
+  });
+
+  it.each(ways)('learns which login the agent asks for, from %s (RFC 9470)', async (_name, call) => {
+    const { connect } = await startAgent(strongSecurity());
+    const source = countingSource();
+    const client = await connect({ credentials: [source.source] });
+    expect(await call(client)).toBe(TaskState.TASK_STATE_COMPLETED);
+    expect(source.refusals.map(({ challenge }) => challenge?.params)).toEqual([
+      expect.objectContaining({ error: 'insufficient_user_authentication', acr_values: 'urn:example:mfa' }),
+    ]);
   });
 
   it('lets a hundred calls that are refused at once get one new token', async () => {
