@@ -17,12 +17,13 @@ export async function measureRounds(
   const variants = Object.entries(await prepare(effort));
   let rounds = 0;
   const measure = async (): Promise<RoundTimes> => {
-    const times: [string, number][] = [];
+    // In the order of the table, which is not that of this round.
+    const times = Object.fromEntries(variants.map(([name]) => [name, NaN]));
     for (const [name, work] of rotated(variants, rounds++)) {
       globalThis.gc?.();
-      times.push([name, await timeOf(work, effort.decisions)]);
+      times[name] = await timeOf(work, effort.decisions);
     }
-    return Object.fromEntries(times);
+    return times;
   };
   process.on('message', () => {
     void measure().then((times) => process.send?.(times));
