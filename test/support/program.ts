@@ -1,4 +1,5 @@
 import { spawn, type ChildProcess } from 'node:child_process';
+import { randomInt } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer } from 'node:net';
 
@@ -47,22 +48,21 @@ export class Program {
   }
 }
 
+/** Below those that systems give to connections: one of these could be gone before the program listens. */
+const PORTS = [20_000, 32_000] as const;
+
 /** A port that is free, and so are the next three. */
 export async function freePorts(): Promise<number> {
   for (;;) {
-    const first = createServer();
-    await once(first.listen(0), 'listening');
-    const { port } = first.address() as { port: number };
-    const servers = [first, createServer(), createServer(), createServer()];
+    const port = randomInt(...PORTS);
+    const servers = Array.from({ length: 4 }, () => createServer());
     const free = await Promise.all(
-      servers.map(async (server, index) => {
-        if (index === 0) return true;
-        if (port + index > 65_535) return false;
-        return once(server.listen(port + index), 'listening').then(
+      servers.map((server, index) =>
+        once(server.listen(port + index), 'listening').then(
           () => true,
           () => false,
-        );
-      }),
+        ),
+      ),
     );
     await Promise.all(
       servers.filter(({ listening }) => listening).map((server) => once(server.close(), 'close')),
