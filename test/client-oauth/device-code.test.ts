@@ -15,6 +15,7 @@ import { closeServersAfterTests } from '../support/oauth/servers.js';
 import { UserAgent } from '../support/oauth/user-agent.js';
 import {
   failure,
+  impatient,
   oauthScheme,
   refuse,
   requestFor,
@@ -45,13 +46,6 @@ beforeAll(async () => {
   });
   server.addResource(agent.resource);
 });
-
-/** Polls as soon as it may: the server leaves the interval at its default of five seconds. */
-const impatient: typeof fetch = async (input, init) => {
-  const response = await fetch(input, init);
-  if (!new Request(input).url.endsWith('/device/auth')) return response;
-  return Response.json({ ...((await response.json()) as object), interval: 0.02 }, response);
-};
 
 const wanted = (changes = {}) =>
   requestFor(agent.resource, { scheme: oauthScheme('deviceCode'), ...changes });

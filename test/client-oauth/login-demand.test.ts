@@ -24,6 +24,7 @@ import { closeServersAfterTests } from '../support/oauth/servers.js';
 import { UserAgent } from '../support/oauth/user-agent.js';
 import {
   failure,
+  impatient,
   oauthScheme,
   refuse,
   requestFor,
@@ -130,11 +131,6 @@ describe('an agent that asks for a stronger or fresher login (RFC 9470)', () => 
     const show = vi.fn(async ({ verificationUri, userCode }: DevicePrompt) => {
       await new UserAgent().visit(verificationUri, { login: 'ada', userCode });
     });
-    const impatient: typeof fetch = async (input, init) => {
-      const response = await fetch(input, init);
-      if (!new Request(input).url.endsWith('/device/auth')) return response;
-      return Response.json({ ...((await response.json()) as object), interval: 0.02 }, response);
-    };
     const source = deviceCode({ issuer: server.issuer, clientId: 'terminal', fetch: impatient, show });
     expect((await listTasks(agent, {}, await caller(agent, source))).status).toBe(200);
     expect(show).toHaveBeenCalledTimes(2);
@@ -233,10 +229,13 @@ describe('a login that was asked for', () => {
     expect(open).toHaveBeenCalledTimes(1);
   });
 
-  it('asks for no openid where the server does not have it', async () => {
+  it.each([
+    ['the server does not have it', ['ask'], {}],
+    ['it is not allowed', ['ask', 'openid'], { allowedScopes: ['ask'] }],
+  ])('asks for no openid where %s', async (_, supported, options) => {
     const scripted = await scriptedServer(
       { '/token': tokenAnswer({ scope: 'ask' }) },
-      { scopes_supported: ['ask'] },
+      { scopes_supported: supported },
     );
     const open = vi.fn(async (url: URL): Promise<void> => {
       const redirect = new URL(url.searchParams.get('redirect_uri') ?? '');
@@ -244,7 +243,7 @@ describe('a login that was asked for', () => {
       redirect.search = String(new URLSearchParams({ code: 'a-code', state, iss: scripted.url }));
       await fetch(redirect);
     });
-    const source = authorizationCode({ issuer: scripted.url, clientId: 'native', openBrowser: open });
+    const source = native(open, { issuer: scripted.url, ...options });
     const request = wanted('https://agent.example');
     const token = await tokenOf(source, request);
     scripted.on('/token', tokenAnswer({ access_token: 'another-access-token' }));

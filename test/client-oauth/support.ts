@@ -45,6 +45,13 @@ export function requestFor(
   };
 }
 
+/** Polls as soon as it may: the server leaves the interval at its default of five seconds. */
+export const impatient: typeof fetch = async (input, init) => {
+  const response = await fetch(input, init);
+  if (!new Request(input).url.endsWith('/device/auth')) return response;
+  return Response.json({ ...((await response.json()) as object), interval: 0.02 }, response);
+};
+
 /** The token that a source gives. */
 export async function tokenOf(source: CredentialSource, request: CredentialRequest): Promise<string> {
   const { headers } = await source.credential(request);

@@ -137,9 +137,9 @@ export async function decideCall(
   const deliberation = { policy, request, credentials, outcomes: current, call };
   for (;;) {
     const result = await settle(deliberation);
-    const denial = typeof result === 'string' ? undefined : await prohibition(deliberation, result, call);
-    if (typeof result === 'string' || denial === undefined)
-      return conclusion(deliberation, result, durationMs);
+    if (typeof result === 'string') return conclusion(deliberation, result, durationMs);
+    const denial = await prohibition(deliberation, result, call);
+    if (denial === undefined) return conclusion(deliberation, result, durationMs);
     call.denied.set(result, denial);
   }
 }
@@ -233,11 +233,7 @@ function assessIncomplete(
   return 'missing_credential';
 }
 
-function conclusion(
-  deliberation: Deliberation,
-  result: PolicyRequirement | DenialReason,
-  durationMs: number | undefined,
-): Decision {
+function conclusion(deliberation: Deliberation, result: Result, durationMs: number | undefined): Decision {
   const { policy, request, credentials, outcomes, call } = deliberation;
   // Also where another alternative is met: the audit event tells what did not allow the call.
   const told =

@@ -153,7 +153,7 @@ export function oauthSource<Context = undefined>(
       signal: request.signal,
       async obtain(asked, signal, demand) {
         const response = await provider.call({ server, refused, scheme, signal }, async (configuration) => {
-          const all = demand === undefined ? asked : withOpenId(asked, configuration);
+          const all = demand === undefined ? asked : withOpenId(asked, configuration, allowed);
           return recipe.obtain(configuration, {
             parameters: parametersFor(all),
             demand: demand ?? {},
@@ -236,10 +236,18 @@ export function bound(source: CredentialSource, sender: Sender): OAuthSource | u
   return (source as Partial<OAuthSource>)[bind]?.(sender);
 }
 
-/** How a person logs in is OpenID Connect's to ask for: servers that have it may refuse to be asked without it. */
-function withOpenId(scopes: readonly string[], configuration: Configuration): readonly string[] {
+/**
+ * How a person logs in is OpenID Connect's to ask for: servers that have it may refuse to be asked without it. A challenge
+ * brings no scope that is not allowed, this one neither.
+ */
+function withOpenId(
+  scopes: readonly string[],
+  configuration: Configuration,
+  allowed: ReadonlySet<string> | undefined,
+): readonly string[] {
   const isSupported = configuration.serverMetadata().scopes_supported?.includes('openid') === true;
-  return isSupported && !scopes.includes('openid') ? [...scopes, 'openid'] : scopes;
+  const isAllowed = allowed === undefined || allowed.has('openid');
+  return isSupported && isAllowed && !scopes.includes('openid') ? [...scopes, 'openid'] : scopes;
 }
 
 function unfit<Context>(

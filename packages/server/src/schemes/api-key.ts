@@ -81,7 +81,7 @@ export type ApiKeyOptions = {
 /** Longer than any sensible key, short enough to hash without thought. */
 const MAX_KEY_LENGTH = 4096;
 const MIN_SECRET_BYTES = 32;
-/** In the place of the record of a key given as a string: its digest says it all, so that a million of them need no record each. */
+/** In the place of the record of a key given as a string: its digest says it all, and a million need no record each. */
 const OF_DIGEST = 'of digest';
 const UNKNOWN_KEY: Verification = { verified: false, reason: 'invalid', detail: 'No such key is known.' };
 
