@@ -33,18 +33,7 @@ let server: AuthorizationServer;
 let agent: OAuthAgent;
 
 beforeAll(async () => {
-  server = await startAuthorizationServer({
-    clients: [
-      {
-        client_id: 'native',
-        application_type: 'native',
-        token_endpoint_auth_method: 'none',
-        grant_types: ['authorization_code', 'refresh_token'],
-        response_types: ['code'],
-        redirect_uris: ['http://127.0.0.1/callback', 'http://localhost/callback'],
-      },
-    ],
-  });
+  server = await startAuthorizationServer();
   agent = await startOAuthAgent(async (context) => {
     const oauth = await oauth2FromIssuer({
       issuer: server.issuer,

@@ -37,17 +37,9 @@ closeServersAfterTests();
 
 let server: AuthorizationServer;
 let nonceServer: AuthorizationServer;
-const native = {
-  client_id: 'native',
-  application_type: 'native' as const,
-  token_endpoint_auth_method: 'none' as const,
-  grant_types: ['authorization_code', 'refresh_token'],
-  response_types: ['code' as const],
-  redirect_uris: ['http://127.0.0.1/callback'],
-};
 
 beforeAll(async () => {
-  server = await startAuthorizationServer({ clients: [native] });
+  server = await startAuthorizationServer();
   nonceServer = await startAuthorizationServer({ dpopNonces: true });
 });
 

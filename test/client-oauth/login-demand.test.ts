@@ -40,18 +40,7 @@ stopClock();
 let server: AuthorizationServer;
 
 beforeAll(async () => {
-  server = await startAuthorizationServer({
-    clients: [
-      {
-        client_id: 'native',
-        application_type: 'native',
-        token_endpoint_auth_method: 'none',
-        grant_types: ['authorization_code', 'refresh_token'],
-        response_types: ['code'],
-        redirect_uris: ['http://127.0.0.1/callback'],
-      },
-    ],
-  });
+  server = await startAuthorizationServer();
 });
 
 type Flow = 'authorizationCode' | 'deviceCode' | 'clientCredentials';

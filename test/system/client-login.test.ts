@@ -20,18 +20,7 @@ let server: AuthorizationServer;
 let browser: Browser;
 
 beforeAll(async () => {
-  server = await startAuthorizationServer({
-    clients: [
-      {
-        client_id: 'native',
-        application_type: 'native',
-        token_endpoint_auth_method: 'none',
-        grant_types: ['authorization_code', 'refresh_token'],
-        response_types: ['code'],
-        redirect_uris: ['http://127.0.0.1/callback'],
-      },
-    ],
-  });
+  server = await startAuthorizationServer();
   server.addResource(resource);
   const executablePath = findProgram('chromium');
   if (executablePath === undefined) throw new Error('There is no chromium on PATH.');

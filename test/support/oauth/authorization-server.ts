@@ -62,6 +62,14 @@ const clients: readonly ClientMetadata[] = [
     redirect_uris: [],
     response_types: [],
   },
+  {
+    client_id: 'native',
+    token_endpoint_auth_method: 'none',
+    application_type: 'native',
+    grant_types: ['authorization_code', 'refresh_token'],
+    redirect_uris: ['http://127.0.0.1/callback', 'http://localhost/callback'],
+    response_types: ['code'],
+  },
 ];
 
 export interface AuthorizationServerOptions {
