@@ -11,7 +11,7 @@ export class Child {
   constructor(file: string, settings: unknown = {}) {
     this.#name = file;
     this.#process = fork(fileURLToPath(new URL(`${file}.ts`, import.meta.url)), [JSON.stringify(settings)], {
-      execArgv: ['--import', 'tsx', '--expose-gc'],
+      execArgv: ['--import', 'tsx'],
     });
   }
 

@@ -20,7 +20,6 @@ export async function measureRounds(
     // In the order of the table, which is not that of this round.
     const times = Object.fromEntries(variants.map(([name]) => [name, NaN]));
     for (const [name, work] of rotated(variants, rounds++)) {
-      globalThis.gc?.();
       times[name] = await timeOf(work, effort.decisions);
     }
     return times;
