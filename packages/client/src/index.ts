@@ -29,8 +29,9 @@ export {
   type PlanPolicy,
 } from './plan.js';
 export type { ClientPolicy } from './policy.js';
+export type { JsonObject } from './card/json.js';
 export { verifyCard, type CardTrust } from './card/verify-card.js';
-export type { ServiceAlias } from './delegation/aliases.js';
+export type { AliasOptions, ServiceAlias } from './delegation/aliases.js';
 export type { DelegationOptions, DelegationTarget } from './delegation/delegated-tokens.js';
 export {
   DelegationClient,
@@ -61,6 +62,7 @@ export type { RedirectOptions } from './oauth/loopback-redirect.js';
 export { CLIENT_NOTICE_CHANNEL, type ClientNotice } from './oauth/notice.js';
 export type { OAuthOptions, OAuthSource } from './oauth/oauth-source.js';
 export type { OutboundOptions } from './oauth/outbound.js';
+export type { ProviderOptions } from './oauth/provider.js';
 export { refreshing, type RefreshingOptions } from './oauth/refreshing.js';
 export {
   tokenExchange,

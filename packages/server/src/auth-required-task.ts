@@ -35,8 +35,8 @@ export function denialSentence(denied: Denied): string {
 }
 
 /**
- * The task that a denied message operation gets instead of an answer (A2A 1.0 §7.4). Fresh ids, stored nowhere: a
- * denied caller costs no memory, and no follow-up can refer to it.
+ * The task that a denied message operation gets instead of an answer: in the state of A2A 1.0 §7.6, where §7.4 would have an
+ * error (SHOULD). Fresh ids, stored nowhere: a denied caller costs no memory, and no follow-up can refer to it.
  *
  * @param contextId the caller's, echoed; left out: a fresh one
  */

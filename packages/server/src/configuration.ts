@@ -3,6 +3,7 @@ import { ConfigurationError, type ConfigurationProblem } from './errors.js';
 import type { Policy, RegisteredScheme } from './policy.js';
 import { protectedResourceMetadataUrl } from './protected-resource.js';
 import type { StepUp } from './scheme.js';
+import { isScope } from './scope.js';
 import { isSecure } from './secure-url.js';
 
 /** What was registered, before anything of it was checked. */
@@ -171,14 +172,14 @@ function requirementProblems(
     }
     if (schemeProblems(id, registered.scheme).length > 0) continue;
     involved.push(registered);
-    if (!Array.isArray(scopes) || !scopes.every((scope) => typeof scope === 'string' && scope !== '')) {
+    if (!Array.isArray(scopes) || !scopes.every(isScope)) {
       problems.push({
         code: 'INVALID_REQUIREMENT',
-        message: `The requirement ${shown} must give "${id}" a list of scopes; write [] for none.`,
+        message: `The requirement ${shown} must give "${id}" a list of scopes, each without spaces and quotes (RFC 6749 §3.3); write [] for none.`,
       });
       continue;
     }
-    for (const scope of scopes as string[]) {
+    for (const scope of scopes) {
       if (registered.scheme.scopes !== undefined && !registered.scheme.scopes.includes(scope)) {
         const declared = registered.scheme.scopes.map((name) => `"${name}"`).join(', ') || 'none';
         problems.push({
@@ -202,14 +203,15 @@ function stepUpProblems({ schemes, stepUp }: RegisteredRequirement): Configurati
   const { acrValues, maxAge } = stepUp;
   const isUsable =
     (acrValues !== undefined || maxAge !== undefined) &&
-    (acrValues === undefined || (Array.isArray(acrValues) && acrValues.length > 0)) &&
-    (maxAge === undefined || (Number.isFinite(maxAge) && maxAge >= 0)) &&
+    (acrValues === undefined ||
+      (Array.isArray(acrValues) && acrValues.length > 0 && acrValues.every(isScope))) &&
+    (maxAge === undefined || (Number.isSafeInteger(maxAge) && maxAge >= 0)) &&
     Object.keys(schemes).length > 0;
   if (isUsable) return [];
   return [
     {
       code: 'INVALID_REQUIREMENT',
-      message: `The requirement ${JSON.stringify(schemes)} asks for a step-up that no caller could meet: ${JSON.stringify(stepUp)}. Give acrValues (a non-empty list), maxAge (seconds), or both, and at least one scheme.`,
+      message: `The requirement ${JSON.stringify(schemes)} asks for a step-up that no caller could meet: ${JSON.stringify(stepUp)}. Give acrValues (a non-empty list of names without spaces), maxAge (whole seconds), or both, and at least one scheme.`,
     },
   ];
 }

@@ -10,6 +10,7 @@ import {
 } from './decision.js';
 import { denialOf } from './denial.js';
 import { MalformedCredential, TooManyAttempts, VerifierUnavailable } from './errors.js';
+import { isPromise } from './is-promise.js';
 import type { Operation } from './operation.js';
 import { createPrincipal, type Principal } from './principal.js';
 import type { Policy, PolicyRequirement, RegisteredScheme } from './policy.js';
@@ -430,10 +431,6 @@ function verifiedParts(
     const { id } = policy.schemes[position] as RegisteredScheme;
     return { schemeId: id, principal: outcome.principal, credential: credentials[position] };
   });
-}
-
-function isPromise<T>(value: T | Promise<T>): value is Promise<T> {
-  return typeof (value as Promise<T> | undefined)?.then === 'function';
 }
 
 /** @throws {VerifierUnavailable} when the promise does not settle in time */

@@ -120,6 +120,7 @@ export {
   type RefusedConnectionListener,
 } from './tls/refused-connection.js';
 export { serveMutualTls, type MutualTlsServer, type ServeMutualTlsOptions } from './tls/serve-mutual-tls.js';
+export type { ServerCertificateFiles } from './tls/server-certificate.js';
 export { auth0, cognito, entraId, google, keycloak, okta } from './tokens/presets.js';
 export { memoryReplayStore, type ReplayStore } from './tokens/replay-store.js';
 export type { TokenCacheOptions, TokenMemoryOptions } from './tokens/token-memory.js';

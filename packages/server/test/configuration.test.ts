@@ -6,6 +6,7 @@ import {
   httpBearer,
   type AgentSecurityOptions,
   type SecurityScheme,
+  type StepUp,
 } from '@a2a-auth/server';
 import { describe, expect, it } from 'vitest';
 
@@ -181,11 +182,13 @@ describe('a requirement', () => {
     ['true', true],
     ['a string', 'read'],
     ['an empty scope', ['']],
+    ['two scopes in one', ['read write']],
+    ['a scope with a quote', ['"read']],
     ['a number', [1]],
   ])('whose scopes are %s: INVALID_REQUIREMENT', (_what, scopes) => {
     const { codes, message } = withRequirement({ key: scopes });
     expect(codes).toEqual(['INVALID_REQUIREMENT']);
-    expect(message).toMatch(/"key" a list of scopes; write \[\] for none/);
+    expect(message).toMatch(/"key" a list of scopes, .*; write \[\] for none/);
   });
 
   it('that asks for a scope the scheme does not declare: UNDECLARED_SCOPE', () => {
@@ -201,6 +204,19 @@ describe('a requirement', () => {
 
   it('may be without a prototype', () => {
     expect(withRequirement(Object.assign(Object.create(null) as object, { key: [] })).codes).toEqual([]);
+  });
+
+  it.each<[string, unknown]>([
+    ['nothing', {}],
+    ['no acr at all', { acrValues: [] }],
+    ['two acr values in one', { acrValues: ['a b'] }],
+    ['an acr value that is no text', { acrValues: [1] }],
+    ['a part of a second', { maxAge: 0.5 }],
+    ['an age below zero', { maxAge: -1 }],
+  ])('whose step-up asks for %s: INVALID_REQUIREMENT', (_what, stepUp) => {
+    const security = securityOf({ token: httpBearer({ validator: nobody }) }, []);
+    security.addSecurityRequirement({ token: [] } as never, stepUp as StepUp);
+    expect(diagnosis(security).codes).toEqual(['INVALID_REQUIREMENT']);
   });
 
   const conflict = (one: SecurityScheme, other: SecurityScheme) =>

@@ -25,7 +25,7 @@ export function lifetimeOf(headers: Headers): Lifetime | undefined {
   if (directives.has('must-revalidate')) return { fresh, staleWhileRevalidate: 0 };
   return {
     fresh,
-    staleWhileRevalidate: Math.min(seconds(directives.get('stale-while-revalidate') ?? '0'), MOST),
+    staleWhileRevalidate: Math.min(seconds(directives.get('stale-while-revalidate') ?? '0'), MOST - fresh),
   };
 }
 

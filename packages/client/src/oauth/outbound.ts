@@ -112,11 +112,28 @@ const SECRET_PARAMETERS = [
   'subject_token',
 ];
 
+/** What the protocol goes by (RFC 6749 §5.2, RFC 8628 §3.5, RFC 8707 §2, RFC 9449): no secret, even if one is spelt like a part of it. */
+const ERROR_CODES = [
+  'access_denied',
+  'authorization_pending',
+  'expired_token',
+  'invalid_client',
+  'invalid_dpop_proof',
+  'invalid_grant',
+  'invalid_request',
+  'invalid_scope',
+  'invalid_target',
+  'slow_down',
+  'unauthorized_client',
+  'unsupported_grant_type',
+  'use_dpop_nonce',
+];
+
 /** What is not JSON is of no use to anybody, and could not be searched. */
 function withoutSecrets(body: Uint8Array<ArrayBuffer>, init: RequestInit | undefined): string {
   const secrets = secretsOf(init);
-  const redact = (_name: string, value: unknown) =>
-    typeof value === 'string'
+  const redact = (name: string, value: unknown) =>
+    typeof value === 'string' && !(name === 'error' && ERROR_CODES.includes(value))
       ? secrets.reduce((text, secret) => text.replaceAll(secret, '[redacted]'), value)
       : value;
   try {

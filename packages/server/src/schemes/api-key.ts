@@ -2,12 +2,7 @@ import { createHmac, createSecretKey, randomBytes, type KeyObject } from 'node:c
 
 import type { AuthRequest } from '../auth-request.js';
 import type { ApiKeyDeclaration } from '../card/declaration.js';
-import {
-  ConfigurationError,
-  configurationError,
-  MalformedCredential,
-  VerifierUnavailable,
-} from '../errors.js';
+import { configurationError, MalformedCredential, TooManyAttempts, VerifierUnavailable } from '../errors.js';
 import { toEpochMilliseconds } from '../principal.js';
 import type { SecurityScheme, Verification } from '../scheme.js';
 import { verifyWith, type Validator } from '../validator.js';
@@ -256,7 +251,7 @@ async function verifyFromStore(store: ApiKeyStore, digest: string): Promise<Veri
   try {
     record = await store.find(digest);
   } catch (error) {
-    if (error instanceof ConfigurationError || error instanceof VerifierUnavailable) throw error;
+    if (error instanceof VerifierUnavailable || error instanceof TooManyAttempts) throw error;
     throw new VerifierUnavailable('The API key store failed.', { cause: error });
   }
   return verifyRecord(record ?? undefined);

@@ -2,6 +2,7 @@ import type { AuthRequest } from '../auth-request.js';
 import type { SecuritySchemeDeclaration } from '../card/declaration.js';
 import type { Challenge } from '../challenge.js';
 import { MalformedCredential } from '../errors.js';
+import { isPromise } from '../is-promise.js';
 import type { SchemeDenial, SecurityScheme, Verification, VerifyContext } from '../scheme.js';
 import type { DpopVerifier } from '../tokens/dpop.js';
 import { holdToSender } from '../tokens/sender-constraint.js';
@@ -28,7 +29,7 @@ export function bearerTokenScheme({
 }: BearerTokenOptions): SecurityScheme<string> {
   function verify(token: string, context: VerifyContext): Verification | Promise<Verification> {
     const verification = verifier.verify(token, context);
-    return isThenable(verification)
+    return isPromise(verification)
       ? verification.then((settled) => hold(settled, token, context))
       : hold(verification, token, context);
   }
@@ -74,21 +75,17 @@ function extractToken(request: AuthRequest, acceptsDpop: boolean): string | unde
   return token;
 }
 
-/** Not only a promise of this realm: the engine waits for any of them, and none may pass without being held. */
-function isThenable<T>(value: T | Promise<T>): value is Promise<T> {
-  return typeof (value as Promise<T> | null | undefined)?.then === 'function';
-}
-
 function presentationOf(request: AuthRequest): 'Bearer' | 'DPoP' {
   return authorizationCredentials(request, 'DPoP') === undefined ? 'Bearer' : 'DPoP';
 }
 
 /**
- * RFC 6750 §3: no error code when nothing was presented; the scope where one is asked for. RFC 9449 §7.1: the DPoP
- * challenge stands beside the bearer one, and alone where DPoP is required or a proof was wrong.
+ * RFC 6750 §3: no error code when nothing was presented; the scope where one is asked for. What is malformed has the status of
+ * every other refusal, 401, and not the 400 of §3.1 (SHOULD): without a challenge that is about it, a client cannot mend it.
+ * RFC 9449 §7.1: the DPoP challenge stands beside the bearer one, and alone where DPoP is required or a proof was wrong.
  */
 function bearerChallenges(denial: SchemeDenial, dpop: DpopVerifier | undefined): readonly Challenge[] {
-  const { reason, requiredScopes, stepUp, realm, resourceMetadataUrl } = denial;
+  const { reason, error, requiredScopes, stepUp, realm, resourceMetadataUrl } = denial;
   const errors: Record<SchemeDenial['reason'], string | undefined> = {
     missing: undefined,
     malformed: 'invalid_request',
@@ -101,7 +98,7 @@ function bearerChallenges(denial: SchemeDenial, dpop: DpopVerifier | undefined):
   const needsStepUp = reason === 'insufficient_authentication';
   const params = {
     realm,
-    error: errors[reason],
+    error: error ?? errors[reason],
     scope: requiredScopes.length === 0 ? undefined : requiredScopes.join(' '),
     acr_values: needsStepUp ? stepUp?.acrValues?.join(' ') : undefined,
     max_age: needsStepUp && stepUp?.maxAge !== undefined ? String(stepUp.maxAge) : undefined,
@@ -112,9 +109,10 @@ function bearerChallenges(denial: SchemeDenial, dpop: DpopVerifier | undefined):
   const nonce = dpop.freshNonce();
   const proven: Challenge = {
     scheme: 'DPoP',
-    params: { ...params, error: denial.error ?? params.error, algs: dpop.algorithms.join(' ') },
+    params: { ...params, algs: dpop.algorithms.join(' ') },
     headers: nonce === undefined ? undefined : { 'dpop-nonce': nonce },
   };
   // RFC 9449 §7.1 and §8: what is wrong with a proof is answered by the DPoP challenge alone.
-  return dpop.required || denial.error !== undefined ? [proven] : [bearer, proven];
+  const isAboutProof = error === 'invalid_dpop_proof' || error === 'use_dpop_nonce';
+  return dpop.required || isAboutProof ? [proven] : [bearer, proven];
 }

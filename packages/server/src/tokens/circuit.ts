@@ -63,7 +63,7 @@ export function circuit<Argument, Result>(
         openUntil = Date.now() + pause * 1000 * 2 ** Math.min(3, failedTrials);
       }
       throw new VerifierUnavailable(`${what} failed: ${reasonOf(error)}`, {
-        retryAfter: Math.max(1, Math.ceil(pause)),
+        retryAfter: Math.max(1, Math.ceil(Math.max(pause, (openUntil - Date.now()) / 1000))),
         cause: error,
       });
     } finally {

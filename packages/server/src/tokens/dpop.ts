@@ -167,7 +167,7 @@ function requestUrl(request: AuthRequest, resource: string | undefined): string 
   return url.href;
 }
 
-/** RFC 9449 §4.3: without query and fragment, and normalised as RFC 3986 §6.2 says. */
+/** RFC 9449 §4.3: without query and fragment. Normalised as the URL standard says, which leaves percent-encoding as it is. */
 function isSameUrl(htu: unknown, actual: string): boolean {
   if (typeof htu !== 'string' || !URL.canParse(htu) || !URL.canParse(actual)) return false;
   const [claimed, real] = [new URL(htu), new URL(actual)];

@@ -6,7 +6,7 @@ import type { DelegationReader } from './delegation.js';
 /** Finds the scopes in a token's claims. */
 export type ScopesMapper = (claims: Readonly<Record<string, unknown>>) => readonly string[];
 
-/** The asymmetric algorithms of RFC 7518 and RFC 8037. */
+/** The asymmetric algorithms of RFC 7518, RFC 8037 and RFC 9864. */
 export const ASYMMETRIC_ALGORITHMS: readonly string[] = [
   'RS256',
   'RS384',
@@ -70,12 +70,15 @@ export function clientIdOf(claims: Readonly<Record<string, unknown>>): string | 
 
 /**
  * Whether a JWT is an ID token: by its `typ`, by the claims that tie it to a login (OIDC Core §2, §3.3.2.11), or by what
- * Keycloak (`typ`) and Cognito (`token_use`) say in the claims.
+ * Keycloak (`typ`) and Cognito (`token_use`) say in the claims. A `nonce` alone makes no ID token of one that says that it is an
+ * access token (RFC 8725 §3.11): Keycloak can be told to put it there.
  */
 export function isIdToken(claims: Readonly<Record<string, unknown>>, typ: string | undefined): boolean {
+  const saysAccessToken = mediaType(typ) === 'at+jwt' || claims.typ === 'Bearer' || claims.typ === 'DPoP';
   return (
     mediaType(typ) === 'id+jwt' ||
-    ['nonce', 'at_hash', 'c_hash', 's_hash'].some((claim) => claim in claims) ||
+    ['at_hash', 'c_hash', 's_hash'].some((claim) => claim in claims) ||
+    ('nonce' in claims && !saysAccessToken) ||
     claims.typ === 'ID' ||
     claims.token_use === 'id'
   );

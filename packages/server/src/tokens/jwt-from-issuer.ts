@@ -47,7 +47,7 @@ export interface TrustedIssuer {
   readonly jwksUri?: string | undefined;
   /** Its keys, when they are not to be fetched. */
   readonly jwks?: JSONWebKeySet | undefined;
-  /** The accepted `alg` values, asymmetric ones alone. Default: all of RFC 7518 and RFC 8037. */
+  /** The accepted `alg` values, asymmetric ones alone. Default: all of RFC 7518, RFC 8037 and RFC 9864. */
   readonly algorithms?: readonly string[] | undefined;
   /**
    * `id_token` accepts the issuer's ID tokens instead of its access tokens; `audience` is then the client id. Default
@@ -198,7 +198,10 @@ function claimsProblem(issuer: Issuer, claims: JWTPayload, typ: string | undefin
   return undefined;
 }
 
-/** OIDC Core §3.1.3.7: with several audiences `azp` has to be there, and `azp` has to be us. */
+/**
+ * OIDC Core §2, and §3.1.3.7 as errata set 1 has it: with several audiences `azp` has to be there, and `azp` has to be us. Who
+ * else is in `aud` is then the issuer's to trust.
+ */
 function idTokenProblem(claims: JWTPayload, clientIds: readonly string[]): string | undefined {
   const { aud, azp, iat } = claims;
   if (iat === undefined) return 'its "iat" is missing';

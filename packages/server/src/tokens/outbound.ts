@@ -79,9 +79,11 @@ export function assertSecure(url: URL): void {
 
 function rejectionBy(signal: AbortSignal): Promise<never> {
   return new Promise((_, reject) => {
-    signal.addEventListener('abort', () => {
+    const fail = () => {
       reject(signal.reason as Error);
-    });
+    };
+    if (signal.aborted) fail();
+    else signal.addEventListener('abort', fail, { once: true });
   });
 }
 

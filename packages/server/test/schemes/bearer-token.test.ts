@@ -242,11 +242,23 @@ describe('the challenge', () => {
     ]);
   });
 
-  it('for DPoP says what was wrong with the proof', () => {
-    const about = { reason: 'invalid', error: 'invalid_dpop_proof' } as const;
-    expect(challenges(about, { dpop: dpop({ algorithms: ['ES256'] }) }).map(renderChallenge)).toContain(
-      'DPoP realm="a2a", error="invalid_dpop_proof", algs="ES256"',
-    );
+  it.each(['invalid_dpop_proof', 'use_dpop_nonce'])(
+    'for DPoP alone says what was wrong with the proof: %s',
+    (error) => {
+      const about = { reason: 'invalid', error } as const;
+      expect(challenges(about, { dpop: dpop({ algorithms: ['ES256'] }) }).map(renderChallenge)).toEqual([
+        `DPoP realm="a2a", error="${error}", algs="ES256"`,
+      ]);
+    },
+  );
+
+  it('has the error code of the verifier, where it has one', () => {
+    const about = { reason: 'invalid', error: 'invalid_request' } as const;
+    expect(challenges(about).map(renderChallenge)).toEqual(['Bearer realm="a2a", error="invalid_request"']);
+    expect(challenges(about, { dpop: dpop({ algorithms: ['ES256'] }) }).map(renderChallenge)).toEqual([
+      'Bearer realm="a2a", error="invalid_request"',
+      'DPoP realm="a2a", error="invalid_request", algs="ES256"',
+    ]);
   });
 
   it('for DPoP stands alone where that is required', () => {

@@ -79,7 +79,10 @@ describe('an open circuit', () => {
       pass(PAUSE * factor - 1);
       await expect(ask('a')).rejects.toThrow('left alone');
       pass(1);
-      await expect(ask('a')).rejects.toThrow('down');
+      await expect(ask('a')).rejects.toMatchObject({
+        message: 'The endpoint failed: down',
+        retryAfter: PAUSE * Math.min(8, 2 * factor),
+      });
       expect(call).toHaveBeenCalledOnce();
     }
   });

@@ -594,7 +594,6 @@ describe('a token of another kind', () => {
   });
 
   it.each<[string, Record<string, unknown>]>([
-    ['nonce', { nonce: 'n' }],
     ['at_hash', { at_hash: 'h' }],
     ['Keycloak’s typ', { typ: 'ID' }],
     ['Cognito’s token_use', { token_use: 'id' }],
@@ -602,6 +601,15 @@ describe('a token of another kind', () => {
   ])('with the typ of an access token is known by its claims: %s', async (_what, claims) => {
     expect(await verify(ecKey.token(claims), strict)).toEqual(invalid);
     expect(await verify(ecKey.token(claims), anyJwt)).toEqual(invalid);
+  });
+
+  it('is not one that says to be an access token and has a nonce', async () => {
+    const nonce = 'n';
+    expect(await verify(ecKey.token({ nonce }), strict)).toEqual(accepted);
+    expect(await verify(ecKey.token({ nonce, typ: 'Bearer', azp: 'app' }, { typ: 'JWT' }), anyJwt)).toEqual(
+      accepted,
+    );
+    expect(await verify(ecKey.token({ nonce, scope: 'ask' }, { typ: 'JWT' }), anyJwt)).toEqual(invalid);
   });
 
   it.each(['JWT', 'jwt', undefined])(

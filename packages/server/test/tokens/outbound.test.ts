@@ -163,6 +163,14 @@ describe('a fetch that was given', () => {
     );
   });
 
+  it('does not hang a call that was aborted before it began', async () => {
+    const deaf = () => new Promise<Response>(() => undefined);
+    const call = boundedFetch({ timeout: 2 ** 31 - 1, fetch: deaf });
+    await expect(call('https://issuer.example/', { signal: AbortSignal.abort() })).rejects.toThrow(
+      OutboundError,
+    );
+  });
+
   it('is told that the body of a redirect is not wanted', async () => {
     const cancel = vi.fn();
     const redirect = async () =>

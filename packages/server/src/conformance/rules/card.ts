@@ -6,6 +6,7 @@ import type { SecuritySchemeDeclaration } from '../../card/declaration.js';
 import { toCardJson, toLegacyCardJson } from '../../card/publish.js';
 import { toLegacySecurityScheme, toSecurityScheme } from '../../card/render.js';
 import { VerifierUnavailable } from '../../errors.js';
+import { isScope } from '../../scope.js';
 import { SCHEME_ID, securityOf } from '../trial.js';
 import { show, violation } from '../violation.js';
 import type { Rule } from './rule.js';
@@ -72,11 +73,7 @@ export const cardRules: readonly Rule[] = [
       const { scopes, declaration } = trial.scheme;
       const inCard = declaration?.type === 'oauth2' ? Object.keys(declaration.flow.scopes) : [];
       if (scopes === undefined) return;
-      // RFC 6749 §3.3.
-      if (
-        !Array.isArray(scopes) ||
-        !scopes.every((scope) => typeof scope === 'string' && /^[\x21\x23-\x5b\x5d-\x7e]+$/.test(scope))
-      ) {
+      if (!Array.isArray(scopes) || !scopes.every(isScope)) {
         throw violation(
           `The scopes of the scheme are ${show(scopes)}.`,
           'Give a list of scope names, each without blanks and quotes, or leave it out if any may be asked for.',
