@@ -1,3 +1,5 @@
+import { EventEmitter, once } from 'node:events';
+
 import {
   authenticatingFetch,
   authorizationCode,
@@ -189,10 +191,68 @@ describe('a login that was asked for', () => {
     const source = native(open);
     const request = wanted(agent.resource);
     const token = await tokenOf(source, request);
-    expect(await refuse(source, request, `Bearer ${token}`, challenge({ acr_values: SECOND_FACTOR }))).toBe(
-      true,
+    const demand = () => refuse(source, request, `Bearer ${token}`, challenge({ acr_values: SECOND_FACTOR }));
+    expect(await failure(demand(), token)).toMatchObject({ code: 'LOGIN_FAILED' });
+    expect(await tokenOf(source, request)).toBe(token);
+    expect(open).toHaveBeenCalledTimes(2);
+  });
+
+  it('and failed is not asked for again for a minute, however often the agent is called', async () => {
+    const agent = await startAgent({ acrValues: ['urn:example:impossible'] });
+    const browser = new UserAgent();
+    const open = vi.fn(async (url: URL): Promise<void> => {
+      if (url.searchParams.has('acr_values')) throw new Error('There is no such login.');
+      await browser.visit(url, { login: 'ada' });
+    });
+    const call = await caller(agent, native(open));
+    await expect(listTasks(agent, {}, call)).rejects.toMatchObject({ code: 'LOGIN_FAILED' });
+    for (let calls = 0; calls < 5; calls++) {
+      expect((await listTasks(agent, {}, call)).challenge).toContain('insufficient_user_authentication');
+    }
+    expect(open).toHaveBeenCalledTimes(2);
+    passTime(61);
+    await expect(listTasks(agent, {}, call)).rejects.toMatchObject({ code: 'LOGIN_FAILED' });
+    expect(open).toHaveBeenCalledTimes(3);
+  });
+
+  it('and failed leaves later logins as they were', async () => {
+    const agent = await startAgent();
+    const open = vi.fn(async (url: URL): Promise<void> => {
+      if (url.searchParams.has('acr_values')) throw new Error('There is no such login.');
+      await new UserAgent().visit(url, { login: 'ada' });
+    });
+    const source = native(open);
+    const request = wanted(agent.resource);
+    const token = await tokenOf(source, request);
+    const impossible = challenge({ acr_values: 'urn:example:impossible', max_age: '0' });
+    await failure(refuse(source, request, `Bearer ${token}`, impossible), token);
+    passTime(8 * 24 * 3600);
+    expect(await tokenOf(source, request)).not.toBe(token);
+    expect(sentBy(open, 2)).not.toHaveProperty('max_age');
+  });
+
+  it('is not waited for by those who do not need it, and leaves no trace when it is given up', async () => {
+    const agent = await startAgent();
+    const logins = new EventEmitter();
+    const opened = once(logins, 'opened');
+    const open = vi.fn(async (url: URL): Promise<void> => {
+      if (url.searchParams.has('acr_values')) logins.emit('opened');
+      else await new UserAgent().visit(url, { login: 'ada' });
+    });
+    const source = native(open);
+    const request = wanted(agent.resource);
+    const token = await tokenOf(source, request);
+    const caller = new AbortController();
+    const pending = refuse(
+      source,
+      { ...request, signal: caller.signal },
+      `Bearer ${token}`,
+      challenge({ acr_values: SECOND_FACTOR }),
     );
-    expect(await failure(tokenOf(source, request), token)).toMatchObject({ code: 'LOGIN_FAILED' });
+    await opened;
+    expect(await tokenOf(source, request)).toBe(token);
+    caller.abort();
+    await expect(pending).rejects.toThrow('abort');
     expect(await tokenOf(source, request)).toBe(token);
     expect(open).toHaveBeenCalledTimes(2);
   });

@@ -98,6 +98,12 @@ export function prepare(
   readonly authenticator: Authenticator;
 } {
   const policy = checkPolicy(url, allowed);
+  if (resource === '') {
+    throw new ClientError(
+      'INVALID_OPTION',
+      'resource must not be empty. Is an environment variable missing?',
+    );
+  }
   if ((plan === undefined) === (credentials === undefined && card === undefined)) {
     throw new ClientError('INVALID_OPTION', 'Give either a plan, or a card and credentials.');
   }

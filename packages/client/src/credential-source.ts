@@ -23,6 +23,7 @@ export interface CredentialSource {
    * another, unless that happened already. Left out: the source has nothing else to offer.
    *
    * @returns whether it makes sense to try again
+   * @throws {ClientError} when another was asked for, such as by a login, and cannot be had
    */
   renew?(refusal: Refusal): Promise<boolean>;
 

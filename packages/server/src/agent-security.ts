@@ -167,7 +167,9 @@ export class AgentSecurity<Ids extends string = never> {
     const policy = this.#frozenPolicy();
     const decision = await this.authenticate(request);
     const elsewhere =
-      decision.granted && isConditional(decision) ? await decideCall(policy, decision, undefined) : decision;
+      decision.granted && isConditional(policy, decision)
+        ? await decideCall(policy, decision, undefined)
+        : decision;
     const final = await requireCaller(policy, elsewhere);
     publishDecision(final, { operation: 'unknown', binding }, policy.schemes, this.#options.onDecision);
     return final;
@@ -186,7 +188,7 @@ export class AgentSecurity<Ids extends string = never> {
     if (!isMadeBy(decision, this)) throw new TypeError('This decision was made by another AgentSecurity.');
     const policy = this.#frozenPolicy();
     const ofCall =
-      decision.granted && isConditional(decision)
+      decision.granted && isConditional(policy, decision)
         ? await decideCall(policy, decision, call.operation)
         : decision;
     // The extended card always needs an authenticated caller (A2A 1.0 §13.3), also on an agent that is open to everyone.

@@ -111,7 +111,16 @@ function schemeProblems(id: unknown, scheme: unknown): ConfigurationProblem[] {
       message: `"${String(id)}" cannot be the id of a security scheme. Use letters, digits, ".", "_" and "-", and no name that every JavaScript object has.`,
     });
   }
-  const candidate = (typeof scheme === 'object' && scheme !== null ? scheme : {}) as Record<string, unknown>;
+  if (typeof scheme !== 'object' || (scheme as unknown) === null) {
+    return [
+      ...problems,
+      {
+        code: 'INVALID_SCHEME',
+        message: `The security scheme "${String(id)}" is ${typeof scheme === 'function' ? 'a function' : String(scheme)}, and not an object with extract() and verify(). Is an await missing, or a call?`,
+      },
+    ];
+  }
+  const candidate = scheme as unknown as Record<string, unknown>;
   if (typeof candidate.extract !== 'function' || typeof candidate.verify !== 'function') {
     problems.push({
       code: 'INVALID_SCHEME',

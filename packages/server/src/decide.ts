@@ -107,8 +107,9 @@ function isMalformed({ status }: SchemeOutcome): boolean {
   return status === 'malformed';
 }
 
-/** Whether a grant has to be decided anew when it is known what is called. */
-export function isConditional(granted: Granted): boolean {
+/** Whether a grant has to be decided anew when it is known what is called: it may be about some calls alone, or time may tell. */
+export function isConditional({ requirements }: Policy, granted: Granted): boolean {
+  if (requirements.some(({ stepUp }) => stepUp?.maxAge !== undefined)) return true;
   const now = Date.now();
   return Granted.evaluation(granted).outcomes.some(
     (outcome) =>
@@ -117,8 +118,8 @@ export function isConditional(granted: Granted): boolean {
 }
 
 /**
- * Decides a granted request anew when it is known what is called, where a credential may not allow every call, or has ended
- * while the body was read. What was verified is not verified again; an alternative that was not needed before may be needed
+ * Decides a granted request anew when it is known what is called, where a credential may not allow every call, or has ended,
+ * or the login has become too old, while the body was read. What was verified is not verified again; an alternative that was not needed before may be needed
  * now.
  *
  * @param operation undefined when it is none of A2A, which no credential that allows some calls alone allows
@@ -381,10 +382,11 @@ function outcomeOf(schemeId: string, verification: unknown, secret: unknown): Sc
     Record<keyof (Verification & { verified: true }) | keyof (Verification & { verified: false }), unknown>
   >;
   if (answer.verified === true) {
-    const { principal, scopes, permits } = answer as Verification & { verified: true };
+    const { principal, scopes, permits, detail: given } = answer as Verification & { verified: true };
     const created = createPrincipal(schemeId, principal, scopes);
     if (hasEnded(created, created.authenticatedAt)) return ended(created);
-    if (permits === undefined) return { status: 'verified', principal: created };
+    const detail = given === undefined ? undefined : redact(String(given), secret);
+    if (permits === undefined) return { status: 'verified', principal: created, detail };
     if (typeof permits !== 'function') {
       return {
         status: 'refused',
@@ -392,7 +394,7 @@ function outcomeOf(schemeId: string, verification: unknown, secret: unknown): Sc
         detail: 'The scheme answered with a `permits` that is no function.',
       };
     }
-    return { status: 'verified', principal: created, permits };
+    return { status: 'verified', principal: created, detail, permits };
   }
   if (answer.verified === false) {
     const { reason, detail, principal, error } = answer as Verification & { verified: false };
@@ -442,8 +444,10 @@ function within<T>(milliseconds: number, promise: Promise<T>): Promise<T> {
     const stop = () => {
       clearTimeout(timer);
     };
-    promise.then(resolve, reject);
-    promise.then(stop, stop);
+    // A query builder asks anew with each `then`.
+    const once = Promise.resolve(promise);
+    once.then(resolve, reject);
+    once.then(stop, stop);
   });
 }
 
@@ -461,7 +465,9 @@ function redact(text: string, credential: unknown): string {
   const values =
     typeof credential === 'object' && credential !== null ? Object.values(credential) : [credential];
   const secrets = values
-    .filter((secret): secret is string => typeof secret === 'string' && secret !== '')
+    .filter(
+      (secret): secret is string => typeof secret === 'string' && secret !== '' && text.includes(secret),
+    )
     .sort((one, other) => other.length - one.length) // A password may begin with the user name.
     .map((secret) => secret.replace(/[\\^$.*+?()[\]{}|]/g, '\\$&'));
   return secrets.length === 0 ? text : text.replace(new RegExp(secrets.join('|'), 'g'), '[credential]');

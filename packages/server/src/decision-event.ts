@@ -5,6 +5,7 @@ import { Denied, Granted } from './decision.js';
 import { warningsOf } from './forwarded-certificate.js';
 import { tell } from './listener.js';
 import type { Operation } from './operation.js';
+import type { Principal } from './principal.js';
 import type { RegisteredScheme } from './policy.js';
 
 /** The name of the `diagnostics_channel` on which every decision of the process is published. */
@@ -37,7 +38,7 @@ export interface SchemeReport {
   readonly outcome: SchemeOutcome['status'];
   /** With `refused`. */
   readonly reason: string | undefined;
-  /** Which claim, which key, which error: for the operator alone. */
+  /** Which claim, which key, which error, which login was too weak: for the operator alone. */
   readonly detail: string | undefined;
   /** Who the credential belongs to, also when the call was not permitted. */
   readonly principalId: string | undefined;
@@ -69,7 +70,7 @@ export function publishDecision(
     reason: decision.granted ? undefined : decision.reason,
     missingScopes: decision.granted ? [] : decision.missingScopes,
     principalId: decision.granted ? decision.principal.id : undefined,
-    schemes: schemes.map(({ id }, position) => reportOf(id, evaluation.outcomes[position])),
+    schemes: schemes.map(({ id }, position) => reportOf(id, evaluation.outcomes[position], decision)),
     remoteAddress: evaluation.request?.remoteAddress,
     durationMs: evaluation.durationMs,
     warnings: warningsOf(evaluation.request),
@@ -78,12 +79,28 @@ export function publishDecision(
   tell(listener, event, { option: 'onDecision', code: 'A2A_AUTH_ON_DECISION' });
 }
 
-function reportOf(schemeId: string, outcome: SchemeOutcome = { status: 'absent' }): SchemeReport {
+function reportOf(
+  schemeId: string,
+  outcome: SchemeOutcome = { status: 'absent' },
+  decision: Decision,
+): SchemeReport {
+  const isTooWeak = !decision.granted && decision.reason === 'insufficient_authentication';
   return {
     schemeId,
     outcome: outcome.status,
     reason: 'reason' in outcome ? outcome.reason : undefined,
-    detail: 'detail' in outcome ? outcome.detail : undefined,
+    detail:
+      isTooWeak && outcome.status === 'verified'
+        ? loginOf(outcome.principal)
+        : 'detail' in outcome
+          ? outcome.detail
+          : undefined,
     principalId: 'principal' in outcome ? outcome.principal?.id : undefined,
   };
+}
+
+/** What there is of what a step-up asks for (RFC 9470). */
+function loginOf({ claims: { acr, auth_time: authTime } }: Principal): string {
+  const shown = (claim: unknown) => (claim === undefined ? 'missing' : JSON.stringify(claim).slice(0, 200));
+  return `Its acr is ${shown(acr)}, and its auth_time ${shown(authTime)}.`;
 }

@@ -74,6 +74,7 @@ export type SchemeOutcome =
   | {
       readonly status: 'verified';
       readonly principal: Principal;
+      readonly detail?: string | undefined;
       /** Still to be asked when the call is known. */
       readonly permits?: Permits | undefined;
     };

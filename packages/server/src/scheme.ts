@@ -81,6 +81,8 @@ export type Verification =
       readonly principal: PrincipalClaims;
       /** The scopes the credential carries. Left out: none. */
       readonly scopes?: readonly string[] | undefined;
+      /** For the audit event: which of the principal's credentials it was. Must not hold the credential. */
+      readonly detail?: string | undefined;
       /**
        * Asked once it is known what is called and by whom, for credentials that allow some calls and not others. Whatever
        * is not exactly a yes is a no: the call is `not_permitted` (403). Left out: every call is permitted.

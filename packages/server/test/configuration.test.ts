@@ -215,7 +215,7 @@ describe('a requirement', () => {
     ['an age below zero', { maxAge: -1 }],
   ])('whose step-up asks for %s: INVALID_REQUIREMENT', (_what, stepUp) => {
     const security = securityOf({ token: httpBearer({ validator: nobody }) }, []);
-    security.addSecurityRequirement({ token: [] } as never, stepUp as StepUp);
+    security.addSecurityRequirement({ token: [] }, stepUp as StepUp);
     expect(diagnosis(security).codes).toEqual(['INVALID_REQUIREMENT']);
   });
 

@@ -1,10 +1,11 @@
 import {
+  AgentSecurity,
   VerifierUnavailable,
   type Permission,
   type SecurityScheme,
   type Verification,
 } from '@a2a-auth/server';
-import { describe, expect, it, vi } from 'vitest';
+import { afterEach, describe, expect, it, vi } from 'vitest';
 
 import { Denied, Granted } from '../src/decision.js';
 import { denied, granted, headerScheme, securityOf } from './support/agent.js';
@@ -148,6 +149,31 @@ describe('a credential that allows some calls', () => {
     expect(await decided(securityOf({ a: odd }), { 'x-a': 'alice' })).toMatchObject({
       reason: 'invalid_credential',
     });
+  });
+});
+
+describe('a login that must be fresh', () => {
+  afterEach(() => {
+    vi.useRealTimers();
+  });
+
+  it('is looked at again when the body was read, which may have taken a while', async () => {
+    vi.useFakeTimers({ now: new Date('2030-01-01T00:00:00Z'), toFake: ['Date'] });
+    const authTime = Date.now() / 1000;
+    const scheme = headerScheme('x-a', (subject) => ({
+      verified: true,
+      principal: { subject, claims: { auth_time: authTime } },
+    }));
+    const security = new AgentSecurity<string>()
+      .addSecurityScheme('a', scheme)
+      .addSecurityRequirement({ a: [] }, { maxAge: 60 });
+    const provisional = await security.authenticate(authRequest({ header: { 'x-a': 'alice' } }));
+    expect(provisional.granted).toBe(true);
+    const about = { operation: 'GetTask', binding: 'JSONRPC' } as const;
+    vi.setSystemTime(Date.now() + 60_000);
+    expect((await security.conclude(provisional, about)).granted).toBe(true);
+    vi.setSystemTime(Date.now() + 1_000);
+    expect(denied(await security.conclude(provisional, about)).reason).toBe('insufficient_authentication');
   });
 });
 

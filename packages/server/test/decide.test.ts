@@ -461,6 +461,15 @@ describe('the time for a verification', () => {
     expect((await pending).granted).toBe(true);
   });
 
+  it('asks a verifier once, also one that would begin anew with each `then`', async () => {
+    const then = vi.fn((resolve: (verification: Verification) => void) => {
+      resolve({ verified: true, principal: { subject: 'alice' } });
+    });
+    const security = securityOf({ a: headerScheme('x-a', () => ({ then }) as never) });
+    expect((await security.authenticate(authRequest({ header: { 'x-a': 'alice' } }))).granted).toBe(true);
+    expect(then).toHaveBeenCalledOnce();
+  });
+
   it('leaves no timer behind', async () => {
     const pending = within(5000);
     await vi.advanceTimersByTimeAsync(1000);

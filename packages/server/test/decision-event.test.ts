@@ -2,9 +2,11 @@ import diagnosticsChannel from 'node:diagnostics_channel';
 import { inspect } from 'node:util';
 
 import {
+  AgentSecurity,
   DECISION_CHANNEL,
   MalformedCredential,
   VerifierUnavailable,
+  apiKey,
   httpBasic,
   httpBearer,
   type DecisionEvent,
@@ -55,6 +57,47 @@ describe('the decision event', () => {
         remoteAddress: '192.0.2.1',
         durationMs: expect.any(Number) as number,
         warnings: [],
+      },
+    ]);
+  });
+
+  it('of a grant tells which of the caller’s credentials it was, where the scheme says so', async () => {
+    const keys = ['one', 'two'].map((name) => ({
+      key: `key-${name}-0123456789`,
+      id: name,
+      owner: 'partner',
+    }));
+    const schemes = { key: apiKey({ in: 'header', name: 'X-Key', keys }) };
+    const [event] = await eventsOf(schemes, authRequest({ header: { 'x-key': 'key-two-0123456789' } }));
+    expect(event?.schemes).toMatchObject([
+      { outcome: 'verified', principalId: 'scheme:key|partner', detail: 'The key is "two".' },
+    ]);
+  });
+
+  it('has no credential in it, whatever the scheme says of a good one', async () => {
+    const careless = headerScheme('x-a', (subject) => ({
+      verified: true,
+      principal: { subject: 'alice' },
+      detail: `It is ${subject}.`,
+    }));
+    const [event] = await eventsOf({ careless }, authRequest({ header: { 'x-a': 's3cret' } }));
+    expect(event?.schemes).toMatchObject([{ outcome: 'verified', detail: 'It is [credential].' }]);
+  });
+
+  it('of a login that is too weak tells what login it was', async () => {
+    const scheme = headerScheme('x-a', (subject) => ({
+      verified: true,
+      principal: { subject, claims: { acr: 'password' } },
+    }));
+    const events: DecisionEvent[] = [];
+    const security = new AgentSecurity<string>({ onDecision: (event) => events.push(event) })
+      .addSecurityScheme('a', scheme)
+      .addSecurityRequirement({ a: [] }, { acrValues: ['mfa'] });
+    await security.conclude(await security.authenticate(authRequest({ header: { 'x-a': 'alice' } })), call);
+    expect(events).toMatchObject([
+      {
+        reason: 'insufficient_authentication',
+        schemes: [{ outcome: 'verified', detail: 'Its acr is "password", and its auth_time missing.' }],
       },
     ]);
   });

@@ -5,6 +5,7 @@ import { ClientError } from '../errors.js';
 import { digest } from '../oauth/digest.js';
 import type { ClientAuthenticationOptions } from '../oauth/client-authentication.js';
 import type { OutboundOptions } from '../oauth/outbound.js';
+import { asksForLogin } from '../oauth/login-demand.js';
 import { openProvider } from '../oauth/provider.js';
 import type { Session } from '../oauth/session.js';
 import type { TokenTypeUri } from '../oauth/token-exchange.js';
@@ -158,7 +159,9 @@ export function delegatedTokens(options: DelegationOptions): DelegatedTokens {
         unfitFor: (scheme) => noTokenScheme(scheme) ?? provider.unfitFor(scheme),
         credential: async (request: CredentialRequest) =>
           present(await get(target, scopes ?? request.scopes, request.signal)),
-        renew: async ({ refused }) => keeper.refuse(refused.headers?.authorization?.split(' ')[1] ?? ''),
+        // The token is good where another login is asked for, and nobody could log in.
+        renew: async ({ refused, challenge }) =>
+          !asksForLogin(challenge) && keeper.refuse(refused.headers?.authorization?.split(' ')[1] ?? ''),
       };
     },
   };

@@ -207,7 +207,8 @@ export function oauthSource<Context = undefined>(
       request.signal?.throwIfAborted();
       return present(await keeper.get(await wantedFor(request)), request);
     },
-    async renew({ refused: sent, challenge, http }) {
+    async renew(refusal) {
+      const { refused: sent, challenge, http } = refusal;
       const error = challenge?.params.error;
       // The token is good. Who wants another one asks for other scopes.
       if (error === 'insufficient_scope') return false;
@@ -218,7 +219,10 @@ export function oauthSource<Context = undefined>(
       // The token is good, and only a person could get a better one.
       if (asksForLogin(challenge) && (!interactive || demand === undefined)) return false;
       const accessToken = sent.headers?.authorization?.split(' ')[1];
-      return accessToken === undefined || keeper.refuse(accessToken, demand);
+      if (accessToken === undefined) return true;
+      return demand === undefined
+        ? keeper.refuse(accessToken)
+        : keeper.logIn(await wantedFor(refusal), accessToken, demand);
     },
     ...(sender === undefined
       ? {}

@@ -31,21 +31,24 @@ export interface TokenKeeper {
    * @throws {ClientError}
    */
   get(wanted: Wanted): Promise<Session>;
+  /** Forgets an access token that was refused, unless it was replaced already. Says whether there may be a better one. */
+  refuse(accessToken: string): boolean;
   /**
-   * Forgets an access token that was refused, unless it was replaced already. Says whether there may be a better one.
+   * Gets tokens by a login that is as demanded, unless the access token was replaced already; later logins are alike. Whoever
+   * does not ask for such a login uses meanwhile, and if it fails, what there is. However it ends, there is none for a minute.
    *
-   * @param demand what the next login is to be like, and all after it: this one was not good enough, nor is what can be had by
-   *   its refresh token
+   * @returns whether there may be a better token
+   * @throws {ClientError} when the login fails
    */
-  refuse(accessToken: string, demand?: LoginDemand): boolean;
+  logIn(wanted: Wanted, accessToken: string, demand: LoginDemand): Promise<boolean>;
 }
 
 /** Sessions in memory; more only with very many agents or subjects. */
 const MAX_SESSIONS = 1_000;
 
 /**
- * Milliseconds for which the replacement of a refused token is not replaced in turn: an agent that refuses whatever it
- * gets costs no token request, and no login, with every call.
+ * Milliseconds for which the replacement of a refused token is not replaced in turn, and after a login that was demanded no
+ * other is: an agent that refuses whatever it gets costs no token request, and no login, with every call.
  */
 const COOLDOWN = 60_000;
 
@@ -63,8 +66,10 @@ interface Kept {
 export function tokenKeeper(store: TokenStore | undefined): TokenKeeper {
   const kept = new LRUCache<string, Kept>({ max: MAX_SESSIONS });
   const keyOf = new LRUCache<string, string>({ max: MAX_SESSIONS });
-  const refused = new LRUCache<string, 'token' | 'login'>({ max: MAX_SESSIONS });
+  const refused = new LRUCache<string, true>({ max: MAX_SESSIONS });
   const demands = new LRUCache<string, LoginDemand>({ max: MAX_SESSIONS });
+  /** When the last login that was demanded came to its end. */
+  const loggedIn = new LRUCache<string, number>({ max: MAX_SESSIONS });
   const share = sharedWork<Session>();
   const inTurn = oneByOne();
 
@@ -94,7 +99,12 @@ export function tokenKeeper(store: TokenStore | undefined): TokenKeeper {
   };
 
   /** Stored before it is used: what a server rotated away is gone. */
-  const keep = async (wanted: Wanted, tokens: Tokens, before: Before): Promise<Session> => {
+  const keep = async (
+    wanted: Wanted,
+    tokens: Tokens,
+    before: Before,
+    isReplacement = before.accessToken !== undefined && refused.has(before.accessToken),
+  ): Promise<Session> => {
     const { key, resource } = wanted;
     const session: Session = {
       ...tokens,
@@ -103,7 +113,6 @@ export function tokenKeeper(store: TokenStore | undefined): TokenKeeper {
       asked: before.asked,
       resource,
     };
-    const isReplacement = before.accessToken !== undefined && refused.has(before.accessToken);
     remember(key, session, store !== undefined, isReplacement);
     await save(key);
     return session;
@@ -149,8 +158,7 @@ export function tokenKeeper(store: TokenStore | undefined): TokenKeeper {
   ): Promise<Session> => {
     const { key, refresh, scopes } = wanted;
     const before: Before = current ?? { refreshToken: wanted.refreshToken };
-    const isLoginRefused = current !== undefined && refused.get(current.accessToken) === 'login';
-    if (refresh !== undefined && before.refreshToken !== undefined && !isLoginRefused) {
+    if (refresh !== undefined && before.refreshToken !== undefined) {
       if (current === undefined || allows(current, scopes)) {
         // Not to be aborted: the server may have rotated the token already.
         const work = () => refreshed(wanted, refresh, before);
@@ -161,14 +169,8 @@ export function tokenKeeper(store: TokenStore | undefined): TokenKeeper {
       }
     }
     const asked = [...new Set([...(current?.asked ?? []), ...scopes])];
-    try {
-      const tokens = await wanted.obtain(asked, signal, demands.get(key));
-      return await keep(wanted, tokens, { accessToken: current?.accessToken, asked });
-    } catch (error) {
-      // It is still good for whatever does not ask for such a login.
-      if (isLoginRefused) refused.delete(current.accessToken);
-      throw error;
-    }
+    const tokens = await wanted.obtain(asked, signal, demands.get(key));
+    return keep(wanted, tokens, { accessToken: current?.accessToken, asked });
   };
 
   const acquire = async (wanted: Wanted, signal: AbortSignal): Promise<Session> => {
@@ -197,14 +199,29 @@ export function tokenKeeper(store: TokenStore | undefined): TokenKeeper {
       const name = JSON.stringify([wanted.key, wanted.scopes, wanted.resource]);
       return share(name, wanted.signal, (signal) => inTurn(wanted.key, () => acquire(wanted, signal)));
     },
-    refuse(accessToken, demand) {
-      const key = keyOf.get(accessToken) ?? '';
-      const entry = kept.get(key);
+    refuse(accessToken) {
+      const entry = kept.get(keyOf.get(accessToken) ?? '');
       // Replaced, or pushed out: the next one is another.
       if (entry?.session.accessToken !== accessToken) return true;
       if (entry.isReplacement && Date.now() - entry.session.obtainedAt < COOLDOWN) return false;
-      refused.set(accessToken, demand === undefined ? 'token' : 'login');
-      if (demand !== undefined) demands.set(key, demand);
+      refused.set(accessToken, true);
+      return true;
+    },
+    async logIn(wanted, accessToken, demand) {
+      const { key, scopes, signal: waiting } = wanted;
+      const session = kept.get(key)?.session;
+      if (session?.accessToken !== accessToken) return true;
+      if (Date.now() - (loggedIn.get(key) ?? -Infinity) < COOLDOWN) return false;
+      await share(JSON.stringify([key, 'login']), waiting, async (signal) => {
+        const asked = [...new Set([...(session.asked ?? []), ...scopes])];
+        try {
+          const tokens = await wanted.obtain(asked, signal, demand);
+          demands.set(key, demand);
+          return await inTurn(key, () => keep(wanted, tokens, { asked }, true));
+        } finally {
+          loggedIn.set(key, Date.now());
+        }
+      });
       return true;
     },
   };

@@ -10,7 +10,10 @@ import { isHeaderValue } from '../header-value.js';
  */
 export function apiKey(key: string | (() => string | Promise<string>)): CredentialSource {
   if (typeof key !== 'function' && !isHeaderValue(key))
-    throw new ClientError('INVALID_OPTION', 'An API key is a text of visible ASCII characters.');
+    throw new ClientError(
+      'INVALID_OPTION',
+      'apiKey(): the key must be a text of visible ASCII characters. Is an environment variable missing?',
+    );
   return {
     interactive: false,
     unfitFor: (scheme) =>

@@ -272,7 +272,9 @@ function verifyRecord(record: ApiKeyRecord | undefined): Verification {
   if (record.expiresAt !== undefined && toEpochMilliseconds(record.expiresAt) <= Date.now()) {
     return { verified: false, reason: 'expired', detail: `The key "${record.id}" has ended.`, principal };
   }
-  return { verified: true, principal, scopes: record.scopes };
+  // Keys of one owner are one caller. The log tells which is still in use.
+  const detail = record.owner === undefined ? undefined : `The key is "${record.id}".`;
+  return { verified: true, principal, scopes: record.scopes, detail };
 }
 
 function extractKey(request: AuthRequest, { in: place, name }: ApiKeyDeclaration): string | undefined {
@@ -302,7 +304,8 @@ function assertPlace({ in: place, name }: ApiKeyDeclaration): void {
   const usable =
     place === 'query'
       ? typeof name === 'string' && name !== ''
-      : /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/.test(name) &&
+      : typeof name === 'string' &&
+        /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/.test(name) &&
         // Node drops a header of this name.
         !(place === 'header' && name === '__proto__');
   if (!usable) {

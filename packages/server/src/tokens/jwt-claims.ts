@@ -135,12 +135,29 @@ export function hasAudience(aud: unknown, accepted: readonly string[]): boolean 
  */
 export function refusalOf(error: unknown): Verification {
   if (error instanceof errors.JWTExpired) {
-    return { verified: false, reason: 'expired', detail: 'The token has ended.' };
+    const until = error.payload.exp === undefined ? '' : ` It was good until ${timeOf(error.payload.exp)}.`;
+    return { verified: false, reason: 'expired', detail: `The token has ended.${until}` };
+  }
+  if (
+    error instanceof errors.JWTClaimValidationFailed &&
+    error.claim === 'nbf' &&
+    error.reason === 'check_failed'
+  ) {
+    const { nbf } = error.payload;
+    return refused(
+      `it is good from ${timeOf(nbf)} on, and here it is ${timeOf(Date.now() / 1000)}; if a clock is wrong, see clockTolerance`,
+    );
   }
   if (error instanceof errors.JOSEError) return refused(`${error.code}, ${error.message}`);
   // A published key that is broken: WebCrypto has DOMExceptions.
   if (error instanceof DOMException) return refused('its key is not usable');
   throw error;
+}
+
+/** Seconds since the epoch as text. */
+function timeOf(seconds: number | undefined): string {
+  const time = new Date((seconds ?? NaN) * 1000);
+  return Number.isNaN(time.getTime()) ? 'another age' : time.toISOString();
 }
 
 export function refused(why: string): Verification {

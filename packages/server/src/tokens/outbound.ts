@@ -74,7 +74,9 @@ export function reasonOf(error: unknown): string {
  */
 export function assertSecure(url: URL): void {
   if (isSecure(url)) return;
-  throw new OutboundError(`${url.origin} is not https, which is needed for all but loopback addresses.`);
+  throw new OutboundError(
+    `${url.origin === 'null' ? url.href : url.origin} is not https, which is needed for all but loopback addresses.`,
+  );
 }
 
 function rejectionBy(signal: AbortSignal): Promise<never> {

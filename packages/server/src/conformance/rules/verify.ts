@@ -34,7 +34,7 @@ export const verifyRules: readonly Rule[] = [
     title: 'verify() accepts the good credential, and says whose it is',
     async check(trial) {
       const verification = await verified(trial, await requestOf(trial.fixture.good));
-      assertKeys(verification, ['verified', 'principal', 'scopes', 'permits'], 'verify()');
+      assertKeys(verification, ['verified', 'principal', 'scopes', 'detail', 'permits'], 'verify()');
       const principal = principalOf(verification);
       assertKeys(
         verification.principal,
