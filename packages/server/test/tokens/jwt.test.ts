@@ -278,6 +278,25 @@ describe('the time of a token', () => {
     expect(await verify(given)).toEqual(refusedAs('invalid'));
   });
 
+  it('that is over, or to come, is told in words that show a wrong clock', async () => {
+    expect(await verify(token({ exp: seconds - 60 }))).toMatchObject({
+      detail: 'The token has ended. It was good until 2029-12-31T23:59:00.000Z.',
+    });
+    expect(await verify(token({ nbf: seconds + 60 }))).toMatchObject({
+      detail: expect.stringContaining(
+        'it is good from 2030-01-01T00:01:00.000Z on, and here it is 2030-01-01T00:00:00.000Z; if a clock is wrong',
+      ) as unknown,
+    });
+  });
+
+  it('that is beyond all calendars is no reason to fail', async () => {
+    for (const claims of [payloadWith('"nbf":1e300'), payloadWith('"exp":-1e300')]) {
+      expect(await verify(compact({ alg: 'HS256' }, claims, hmac(SECRET)))).toMatchObject({
+        verified: false,
+      });
+    }
+  });
+
   it('that has not come is refused: nbf', async () => {
     expect(await verify(token({ nbf: seconds + 6 }))).toEqual(refusedAs('invalid'));
     expect(await verify(token({ nbf: seconds + 5 }))).toEqual(accepted);
