@@ -1,23 +1,11 @@
-import { once } from 'node:events';
-import { createServer, type RequestListener } from 'node:http';
-import type { AddressInfo } from 'node:net';
-
 import { apiKey, basic, bearer, connect, planAuthentication, type ConnectOptions } from '@a2a-auth/client';
 import fc from 'fast-check';
-import { describe, expect, it, onTestFinished } from 'vitest';
+import { describe, expect, it } from 'vitest';
+
+import { serve } from '../../packages/client/test/support/serve.js';
 
 const secret = 'S3CRET';
 const credentials = { key: apiKey(secret), token: bearer(secret), login: basic('user', secret) };
-
-async function serve(listener: RequestListener): Promise<string> {
-  const server = createServer(listener);
-  await once(server.listen(0, '127.0.0.1'), 'listening');
-  onTestFinished(() => {
-    server.close();
-    server.closeAllConnections();
-  });
-  return `http://127.0.0.1:${String((server.address() as AddressInfo).port)}`;
-}
 
 /** Everything that a server was sent. */
 async function listenForSecrets() {

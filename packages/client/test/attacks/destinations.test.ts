@@ -1,23 +1,11 @@
 import { apiKey, authenticatingFetch, bearer, connect, planAuthentication } from '@a2a-auth/client';
-import { once } from 'node:events';
-import { createServer, type RequestListener } from 'node:http';
-import type { AddressInfo } from 'node:net';
-import { describe, expect, it, onTestFinished } from 'vitest';
+import { describe, expect, it } from 'vitest';
 
 import { json, scriptedFetch } from '../support/agent.js';
 import { bearerScheme, cardJson, headerKey, queryKey } from '../support/card.js';
+import { serve } from '../support/serve.js';
 
 const secret = 'S3CRET';
-
-async function serve(listener: RequestListener): Promise<string> {
-  const server = createServer(listener);
-  await once(server.listen(0, '127.0.0.1'), 'listening');
-  onTestFinished(() => {
-    server.close();
-    server.closeAllConnections();
-  });
-  return `http://127.0.0.1:${String((server.address() as AddressInfo).port)}`;
-}
 
 describe('a token for https://agent.example does not go to', () => {
   it.each([

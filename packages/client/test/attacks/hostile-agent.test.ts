@@ -1,12 +1,11 @@
 import { apiKey, authenticatingFetch, bearer, connect, type ClientPolicy } from '@a2a-auth/client';
-import { once } from 'node:events';
-import { createServer, type RequestListener, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import type { RequestListener, ServerResponse } from 'node:http';
 import { gzipSync } from 'node:zlib';
 import { describe, expect, it, onTestFinished } from 'vitest';
 
 import { event, rpc, sendMessage, waitingTask } from '../support/agent.js';
 import { bearerScheme, cardJson, headerKey, oauthScheme } from '../support/card.js';
+import { serve } from '../support/serve.js';
 import { countingSource } from '../support/source.js';
 
 const MiB = 1024 * 1024;
@@ -14,17 +13,12 @@ const MiB = 1024 * 1024;
 /** An agent on a real HTTP server that counts what it is sent. */
 async function startAgent(answer: RequestListener) {
   const tokens: (string | undefined)[] = [];
-  const server = createServer((request, response) => {
+  const url = await serve((request, response) => {
     tokens.push(request.headers.authorization?.replace('Bearer ', ''));
     request.resume();
     answer(request, response);
   });
-  await once(server.listen(0, '127.0.0.1'), 'listening');
-  onTestFinished(() => {
-    server.close();
-    server.closeAllConnections();
-  });
-  return { url: `http://127.0.0.1:${String((server.address() as AddressInfo).port)}`, tokens };
+  return { url, tokens };
 }
 
 const tokenCard = cardJson({ token: bearerScheme }, [{ token: [] }]);

@@ -17,16 +17,15 @@ import {
 } from '@a2a-auth/client';
 import { grpcAuthentication, grpcTransport } from '@a2a-auth/client/grpc';
 import { status } from '@grpc/grpc-js';
-import { once } from 'node:events';
-import { createServer, type RequestListener } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import type { RequestListener } from 'node:http';
 import { inspect } from 'node:util';
-import { describe, expect, it, onTestFinished } from 'vitest';
+import { describe, expect, it } from 'vitest';
 
 import { closeGrpcAfterTests } from '../../../../test/support/grpc.js';
 import { json, scriptedFetch } from '../support/agent.js';
 import { bearerScheme, cardJson, queryKey } from '../support/card.js';
 import { tokenAgent } from '../support/grpc-agent.js';
+import { serve } from '../support/serve.js';
 
 closeGrpcAfterTests();
 
@@ -40,16 +39,6 @@ function expectNoSecret(value: unknown) {
   const inspected = inspect(value, { depth: Infinity, showHidden: true, getters: true, showProxy: true });
   const stack = value instanceof Error ? (value.stack ?? '') : '';
   expect(`${inspected}\n${JSON.stringify(value)}\n${String(value)}\n${stack}`).not.toContain(secret);
-}
-
-async function serve(listener: RequestListener): Promise<string> {
-  const server = createServer(listener);
-  await once(server.listen(0, '127.0.0.1'), 'listening');
-  onTestFinished(() => {
-    server.close();
-    server.closeAllConnections();
-  });
-  return `http://127.0.0.1:${String((server.address() as AddressInfo).port)}`;
 }
 
 function connectGrpc() {

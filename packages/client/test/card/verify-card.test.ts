@@ -1,13 +1,11 @@
 import { apiKey, bearer, ClientError, connect, planAuthentication, verifyCard } from '@a2a-auth/client';
 import { AgentCard, generateAgentCardSignature } from '@a2a-js/sdk';
 import { exportJWK, FlattenedSign, generateKeyPair, type JWK } from 'jose';
-import { once } from 'node:events';
-import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
-import { beforeAll, describe, expect, it, onTestFinished } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
 
 import { json, rpc, scriptedFetch } from '../support/agent.js';
 import { bearerScheme, cardJson, headerKey, oauthScheme } from '../support/card.js';
+import { serve } from '../support/serve.js';
 
 const header = { alg: 'ES256', kid: 'key-1', typ: 'JOSE' };
 let trusted: JWK;
@@ -158,22 +156,21 @@ it('lets nobody add security to a signed card that has none', async () => {
 });
 
 describe('keys', () => {
-  const serve = async (body: unknown) => {
-    const server = createServer((_request, response) => response.end(JSON.stringify(body)));
-    await once(server.listen(0, '127.0.0.1'), 'listening');
-    onTestFinished(() => {
-      server.close();
-      server.closeAllConnections();
-    });
-    return `http://127.0.0.1:${String((server.address() as AddressInfo).port)}/jwks`;
+  const serveKeys = async (body: unknown) => {
+    const url = await serve((_request, response) => response.end(JSON.stringify(body)));
+    return `${url}/jwks`;
   };
 
   it('are fetched from a trusted address', async () => {
-    expect(await codeOf(verifyCard(signed, { jwksUri: await serve({ keys: [trusted] }) }))).toBe('verified');
+    expect(await codeOf(verifyCard(signed, { jwksUri: await serveKeys({ keys: [trusted] }) }))).toBe(
+      'verified',
+    );
   });
 
   it.each([[{ keys: [] }], [{}], [[]], ['keys']])('that are none verify nothing: %j', async (body) => {
-    expect(await codeOf(verifyCard(signed, { jwksUri: await serve(body) }))).toBe('CARD_SIGNATURE_INVALID');
+    expect(await codeOf(verifyCard(signed, { jwksUri: await serveKeys(body) }))).toBe(
+      'CARD_SIGNATURE_INVALID',
+    );
   });
 
   it('that cannot be fetched are an error of their own', async () => {
@@ -183,7 +180,7 @@ describe('keys', () => {
   });
 
   it('are never those that the card names', async () => {
-    const jku = await serve({ keys: [trusted] });
+    const jku = await serveKeys({ keys: [trusted] });
     const { privateKey, publicKey } = await generateKeyPair('ES256', { extractable: true });
     const jwk = await exportJWK(publicKey);
     const forged = (await generateAgentCardSignature(privateKey, { ...header, jku, jwk })(
