@@ -1,12 +1,13 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-import { clientCredentials, mutualTlsFetch } from '@a2a-auth/client';
+import { clientCredentials, mutualTlsFetch, type TlsFiles } from '@a2a-auth/client';
 import { AgentSecurity, oauth2FromIssuer } from '@a2a-auth/server';
 import { decodeJwt } from 'jose';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 
+import { writeTlsFiles } from '../support/client-certificates.js';
 import { listTasks, startOAuthAgent } from '../support/oauth/agent.js';
 import { startAuthorizationServer, type AuthorizationServer } from '../support/oauth/authorization-server.js';
 import { certificateAuthority } from '../support/oauth/certificates.js';
@@ -20,20 +21,13 @@ const authority = certificateAuthority();
 const identity = authority.server();
 const client = authority.client('service');
 let folder: string;
-let files: { certificate: string; key: string; ca: string };
+let files: TlsFiles;
 let server: AuthorizationServer;
 let aliasServer: AuthorizationServer;
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'a2a-auth-'));
-  files = {
-    certificate: join(folder, 'service.crt'),
-    key: join(folder, 'service.key'),
-    ca: join(folder, 'ca.crt'),
-  };
-  await writeFile(files.certificate, client.cert);
-  await writeFile(files.key, client.key, { mode: 0o600 });
-  await writeFile(files.ca, authority.ca);
+  files = await writeTlsFiles(folder, authority.ca, client);
   const clients = [
     {
       client_id: 'bound-service',

@@ -11,8 +11,8 @@ import express from 'express';
 import { exportJWK, generateKeyPair } from 'jose';
 import { describe, expect, it, onTestFinished } from 'vitest';
 
-import { countingSource } from '../../packages/client/test/support/source.js';
 import { agentCard, createAgent } from '../support/agent.js';
+import { renewedCertificate } from '../support/client-certificates.js';
 import { collect, combinations, request, sendForTask, type Combination } from '../support/client.js';
 import { certificateAuthority } from '../support/oauth/certificates.js';
 import { muteConsole } from '../support/quiet.js';
@@ -161,16 +161,7 @@ it('presents a client certificate, and another one after a refusal', async () =>
   server.on('request', app);
 
   const [old, fresh] = [authority.client('old'), authority.client('fresh')];
-  let current = old;
-  const { source } = countingSource({
-    unfitFor: ({ type }) => (type === 'mutualTLS' ? undefined : 'Only certificates.'),
-    credential: async () => ({ tls: { certificate: current.cert, key: current.key, ca: authority.ca } }),
-    renew: async () => {
-      current = fresh;
-      return true;
-    },
-  });
-  const client = await connect(url, { credentials: [source] });
+  const client = await connect(url, { credentials: [renewedCertificate(ca, old, fresh)] });
   expect(await sendOne(client)).toBe(TaskState.TASK_STATE_COMPLETED);
   expect(callers).toEqual(['old', 'fresh']);
 });

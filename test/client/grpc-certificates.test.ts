@@ -1,19 +1,24 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 import { AgentCard, TaskState } from '@a2a-js/sdk';
-import { connect, mutualTls, type CredentialSource } from '@a2a-auth/client';
+import { connect, mutualTls, type CredentialSource, type TlsFiles } from '@a2a-auth/client';
 import { grpcTransport } from '@a2a-auth/client/grpc';
 import { AgentSecurity, mutualTls as certificateScheme, principalOf } from '@a2a-auth/server';
 import { ServerCredentials } from '@grpc/grpc-js';
 import express from 'express';
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 
-import { countingSource } from '../../packages/client/test/support/source.js';
+import {
+  lookAgain,
+  renewedCertificate,
+  writeIdentity,
+  writeTlsFiles,
+} from '../support/client-certificates.js';
 import { request, sendForTask } from '../support/client.js';
 import { closeGrpcAfterTests, startGrpcAgent, versions } from '../support/grpc.js';
-import { certificateAuthority, type Identity } from '../support/oauth/certificates.js';
+import { certificateAuthority } from '../support/oauth/certificates.js';
 import { closeServersAfterTests, listen } from '../support/server.js';
 
 closeGrpcAfterTests();
@@ -23,29 +28,16 @@ const authority = certificateAuthority();
 const server = authority.server();
 const [one, two] = [authority.client('one'), authority.client('two')];
 let folder: string;
-let files: { readonly certificate: string; readonly key: string; readonly ca: string };
+let files: TlsFiles;
 
 beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), 'a2a-auth-'));
-  files = { certificate: join(folder, 'c.pem'), key: join(folder, 'k.pem'), ca: join(folder, 'ca.pem') };
-  await writeFiles(one);
-  await writeFile(files.ca, authority.ca);
+  files = await writeTlsFiles(folder, authority.ca, one);
 });
 afterEach(async () => {
   vi.restoreAllMocks();
   await rm(folder, { recursive: true });
 });
-
-async function writeFiles({ cert, key }: Identity): Promise<void> {
-  await writeFile(files.certificate, cert);
-  await writeFile(files.key, key);
-}
-
-/** Lets the time pass for which files are not looked at. */
-function lookAgain(): void {
-  const now = performance.now() + 2_000;
-  vi.spyOn(performance, 'now').mockReturnValue(now);
-}
 
 /** A gRPC agent that wants a certificate, and the address of its card. */
 async function start({ identity = server, trusted = [one, two], version = '1.0' } = {}) {
@@ -88,7 +80,7 @@ it.each(versions)(
     const { connectWith, callers } = await start({ version });
     const client = await connectWith(mutualTls(files));
     await sendForTask(client, 'hello');
-    await writeFiles(two);
+    await writeIdentity(files, two);
     lookAgain();
     await sendForTask(client, 'hello');
     expect(callers()).toEqual(['one', 'two']);
@@ -100,12 +92,12 @@ it('lets calls go on that began with the certificate before', async () => {
   const client = await connectWith(mutualTls(files));
   const stream = client.sendMessageStream(request('hold'))[Symbol.asyncIterator]();
   const first = (await stream.next()).value?.payload;
-  await writeFiles(two);
+  await writeIdentity(files, two);
   lookAgain();
   await sendForTask(client, 'hello');
   if (first?.$case !== 'task') throw new Error('The first event is no task.');
   // By the first certificate: the task is its caller's.
-  await writeFiles(one);
+  await writeIdentity(files, one);
   lookAgain();
   await client.cancelTask({ tenant: '', id: first.value.id, metadata: undefined });
   expect((await stream.next()).value?.payload).toMatchObject({
@@ -117,15 +109,7 @@ it('lets calls go on that began with the certificate before', async () => {
 
 it('presents another certificate after a refusal', async () => {
   const { connectWith, callers } = await start({ trusted: [two] });
-  let current = one;
-  const { source } = countingSource({
-    unfitFor: ({ type }) => (type === 'mutualTLS' ? undefined : 'Only certificates.'),
-    credential: async () => ({ tls: { certificate: current.cert, key: current.key, ca: authority.ca } }),
-    renew: async () => {
-      current = two;
-      return true;
-    },
-  });
+  const source = renewedCertificate(authority.ca, one, two);
   const task = await sendForTask(await connectWith(source), 'hello');
   expect(task.status?.state).toBe(TaskState.TASK_STATE_COMPLETED);
   expect(callers()).toEqual(['two']);

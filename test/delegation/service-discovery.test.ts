@@ -20,6 +20,7 @@ import express from 'express';
 import { beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 
 import { agentCard, createAgent } from '../support/agent.js';
+import { writeTlsFiles } from '../support/client-certificates.js';
 import { sendForTask } from '../support/client.js';
 import { certificateAuthority, type ServerIdentity } from '../support/oauth/certificates.js';
 import { closeServersAfterTests, listen } from '../support/oauth/servers.js';
@@ -248,10 +249,7 @@ describe('with a client certificate', () => {
   it('a URL does not get to see it', async () => {
     const authority = certificateAuthority();
     const folder = await temporaryFolder();
-    const own = authority.client('caller');
-    const [certificate, key] = [join(folder, 'c.pem'), join(folder, 'k.pem')];
-    await writeFile(certificate, own.cert);
-    await writeFile(key, own.key);
+    const { certificate, key } = await writeTlsFiles(folder, authority.ca, authority.client('caller'));
     const server = createServer({ ...authority.server(), requestCert: true, rejectUnauthorized: false });
     const shown: boolean[] = [];
     server.on('secureConnection', (socket) => shown.push(socket.getPeerX509Certificate() !== undefined));

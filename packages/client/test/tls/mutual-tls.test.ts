@@ -10,7 +10,8 @@ import { inspect } from 'node:util';
 import { mutualTls, mutualTlsFetch, type CredentialRequest, type TlsFiles } from '@a2a-auth/client';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 
-import { certificateAuthority, type Identity } from '../../../../test/support/oauth/certificates.js';
+import { lookAgain, writeIdentity, writeTlsFiles } from '../../../../test/support/client-certificates.js';
+import { certificateAuthority } from '../../../../test/support/oauth/certificates.js';
 
 const authority = certificateAuthority();
 const [one, two] = [authority.client('one'), authority.client('two')] as const;
@@ -21,9 +22,7 @@ let files: Required<TlsFiles>;
 
 beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), 'a2a-auth-'));
-  files = { certificate: join(folder, 'c.pem'), key: join(folder, 'k.pem'), ca: join(folder, 'ca.pem') };
-  await writeFiles(one);
-  await writeFile(files.ca, authority.ca);
+  files = await writeTlsFiles(folder, authority.ca, one);
 });
 afterEach(async () => {
   vi.restoreAllMocks();
@@ -34,11 +33,6 @@ afterEach(async () => {
   await rm(folder, { recursive: true });
 });
 
-async function writeFiles({ cert, key }: Identity): Promise<void> {
-  await writeFile(files.certificate, cert);
-  await writeFile(files.key, key);
-}
-
 const request: CredentialRequest = {
   schemeId: 'mtls',
   scheme: { type: 'mutualTLS' },
@@ -46,12 +40,6 @@ const request: CredentialRequest = {
   resource: undefined,
   http: { method: 'POST', url: 'https://agent.example/' },
 };
-
-/** Lets the time pass for which files are not looked at. */
-function lookAgain(): void {
-  const now = performance.now() + 2_000;
-  vi.spyOn(performance, 'now').mockReturnValue(now);
-}
 
 describe('mutualTls', () => {
   it('gives what is in the files, and the same object as long as they stay', async () => {
@@ -66,7 +54,7 @@ describe('mutualTls', () => {
   it('takes up files that were replaced', async () => {
     const source = mutualTls(files);
     await source.credential(request);
-    await writeFiles(two);
+    await writeIdentity(files, two);
     lookAgain();
     expect((await source.credential(request)).tls?.certificate).toBe(two.cert);
   });
@@ -98,7 +86,7 @@ describe('mutualTls', () => {
     await disturb();
     lookAgain();
     expect((await source.credential(request)).tls).toBe(tls);
-    await writeFiles(two);
+    await writeIdentity(files, two);
     await writeFile(files.ca, authority.ca);
     expect((await source.credential(request)).tls?.certificate).toBe(two.cert);
   });
@@ -122,7 +110,7 @@ describe('mutualTls', () => {
     const refused = await source.credential(request);
     const refusal = { ...request, refused, challenge: undefined };
     expect(await source.renew?.(refusal)).toBe(false);
-    await writeFiles(two);
+    await writeIdentity(files, two);
     lookAgain();
     expect(await source.renew?.(refusal)).toBe(true);
   });
@@ -165,7 +153,7 @@ describe('mutualTlsFetch', () => {
     const { url, seen } = await listen();
     const call = mutualTlsFetch(files);
     await (await call(url)).text();
-    await writeFiles(two);
+    await writeIdentity(files, two);
     lookAgain();
     await (await call(url)).text();
     expect(seen).toEqual(['CN=one', 'CN=two']);
