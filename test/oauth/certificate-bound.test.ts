@@ -1,11 +1,4 @@
-import {
-  AgentSecurity,
-  httpBearer,
-  introspection,
-  oauth2FromIssuer,
-  principalOf,
-  type IntrospectionOptions,
-} from '@a2a-auth/server';
+import { AgentSecurity, oauth2FromIssuer, principalOf } from '@a2a-auth/server';
 import type { ClientMetadata } from 'oidc-provider';
 import { clientCredentialsGrant, refreshTokenGrant, TlsClientAuth } from 'openid-client';
 import { beforeAll, describe, expect, it } from 'vitest';
@@ -27,6 +20,7 @@ import {
 import { certificateAuthority } from '../support/oauth/certificates.js';
 import { logIn, oauthClient } from '../support/oauth/clients.js';
 import { httpsFetch } from '../support/oauth/https-fetch.js';
+import { startIntrospectingAgent } from '../support/oauth/introspecting-agent.js';
 import { closeServersAfterTests } from '../support/oauth/servers.js';
 import { UserAgent } from '../support/oauth/user-agent.js';
 
@@ -95,31 +89,13 @@ async function jwtAgent(): Promise<OAuthAgent> {
 }
 
 /** Asks about opaque tokens, as the client that its certificate says. */
-async function introspectingAgent(
-  options: Pick<IntrospectionOptions, 'fetch'>,
-  issuedBy = server,
-): Promise<OAuthAgent> {
-  const agent = await startOAuthAgent(
-    (context) =>
-      new AgentSecurity(context)
-        .addSecurityScheme(
-          'token',
-          httpBearer({
-            verifier: introspection({
-              issuer: issuedBy.issuer,
-              audience: context.resource,
-              clientId: 'tls-agent',
-              clientAuthentication: { method: 'tls_client_auth' },
-              ...options,
-            }),
-          }),
-        )
-        .addSecurityRequirement({ token: ['ask'] }),
+const introspectingAgent = (fetchImpl: typeof fetch, issuedBy = server): Promise<OAuthAgent> =>
+  startIntrospectingAgent(issuedBy, {
     identity,
-  );
-  issuedBy.addResource(agent.resource, { accessTokenFormat: 'opaque', jwt: undefined });
-  return agent;
-}
+    clientId: 'tls-agent',
+    clientAuthentication: { method: 'tls_client_auth' },
+    fetch: fetchImpl,
+  });
 
 async function boundToken(agent: OAuthAgent, issuedBy = server): Promise<string> {
   const client = await oauthClient(issuedBy, 'bound-service', {
@@ -132,7 +108,7 @@ async function boundToken(agent: OAuthAgent, issuedBy = server): Promise<string>
 
 describe.each([
   ['a JWT', jwtAgent],
-  ['opaque', () => introspectingAgent({ fetch: asAgent })],
+  ['opaque', () => introspectingAgent(asAgent)],
 ])('a token that is bound to a certificate (RFC 8705), and is %s', (_name, start) => {
   it('is granted over TLS with that certificate', async () => {
     const agent = await start();
@@ -195,14 +171,14 @@ describe('introspection with tls_client_auth', () => {
     ['another certificate than the one it is registered with', asOther],
     ['no certificate', asNobody],
   ])('has no answer for an agent with %s', async (_name, fetchImpl) => {
-    const agent = await introspectingAgent({ fetch: fetchImpl });
+    const agent = await introspectingAgent(fetchImpl);
     const answer = await listTasks(agent, bearer(await boundToken(agent)), asService);
     expect(answer.status).toBe(503);
     expect(Number(answer.headers.get('retry-after'))).toBeGreaterThan(0);
   });
 
   it('happens at the address that is there for it, where there is one', async () => {
-    const agent = await introspectingAgent({ fetch: asAgent }, aliasServer);
+    const agent = await introspectingAgent(asAgent, aliasServer);
     const token = await boundToken(agent, aliasServer);
     expect((await listTasks(agent, bearer(token), asService)).status).toBe(200);
     expect((await listTasks(agent, bearer(token), asOther)).status).toBe(401);

@@ -2,7 +2,6 @@ import {
   AgentSecurity,
   dpop,
   httpBearer,
-  introspection,
   jwtFromIssuer,
   oauth2FromIssuer,
   principalOf,
@@ -29,7 +28,6 @@ import {
   type OAuthAgent,
 } from '../support/oauth/agent.js';
 import {
-  SECRET,
   startAuthorizationServer,
   TOKEN_TTL,
   type AuthorizationServer,
@@ -37,6 +35,7 @@ import {
 import { logIn, oauthClient, serviceToken } from '../support/oauth/clients.js';
 import { passTime, stopClock } from '../support/oauth/clock.js';
 import { dpopHeaders, dpopKeys } from '../support/oauth/dpop-proof.js';
+import { startIntrospectingAgent } from '../support/oauth/introspecting-agent.js';
 import { closeServersAfterTests } from '../support/oauth/servers.js';
 import { UserAgent } from '../support/oauth/user-agent.js';
 
@@ -131,23 +130,9 @@ describe('a token that is bound to a key (RFC 9449)', () => {
   });
 
   it('is granted by introspection as well', async () => {
-    const agent = await startOAuthAgent((context) =>
-      new AgentSecurity(context)
-        .addSecurityScheme(
-          'token',
-          httpBearer({
-            dpop: dpop(),
-            verifier: introspection({
-              issuer: server.issuer,
-              audience: context.resource,
-              clientId: 'agent',
-              clientAuthentication: { method: 'client_secret_basic', clientSecret: SECRET },
-            }),
-          }),
-        )
-        .addSecurityRequirement({ token: ['ask'] }),
-    );
-    server.addResource(agent.resource, { accessTokenFormat: 'opaque', jwt: undefined });
+    const agent = await startIntrospectingAgent(server, {
+      scheme: (verifier) => httpBearer({ dpop: dpop(), verifier }),
+    });
     const { token, handle } = await boundToken(agent);
     expect((await present(agent, token, handle)).status).toBe(200);
     expect((await listTasks(agent, bearer(token))).status).toBe(401);

@@ -1,6 +1,4 @@
 import {
-  AgentSecurity,
-  introspection,
   oauth2ClientCredentials,
   principalOf,
   type ClientAuthentication,
@@ -16,7 +14,7 @@ import {
 } from 'jose';
 import { beforeAll, beforeEach, describe, expect, it } from 'vitest';
 
-import { bearer, listTasks, sendMessage, startOAuthAgent, stateOf } from '../support/oauth/agent.js';
+import { bearer, listTasks, sendMessage, stateOf } from '../support/oauth/agent.js';
 import {
   noGrants,
   SECRET,
@@ -27,6 +25,7 @@ import {
 } from '../support/oauth/authorization-server.js';
 import { serviceToken } from '../support/oauth/clients.js';
 import { passTime, stopClock } from '../support/oauth/clock.js';
+import { startIntrospectingAgent } from '../support/oauth/introspecting-agent.js';
 import { closeServersAfterTests } from '../support/oauth/servers.js';
 
 closeServersAfterTests();
@@ -59,31 +58,21 @@ beforeAll(async () => {
 });
 
 /** Takes opaque tokens, by asking the authorization server about them. */
-async function introspectingAgent(
+const introspectingAgent = (
   options: Partial<IntrospectionOptions> = {},
   method: Method = 'client_secret_basic',
-) {
-  const agent = await startOAuthAgent((context) =>
-    new AgentSecurity(context)
-      .addSecurityScheme(
-        'service',
-        oauth2ClientCredentials({
-          tokenUrl: `${server.issuer}/token`,
-          scopes: { ask: 'Ask.' },
-          verifier: introspection({
-            issuer: server.issuer,
-            audience: context.resource,
-            clientId: method,
-            clientAuthentication: authentications[method],
-            ...options,
-          }),
-        }),
-      )
-      .addSecurityRequirement({ service: ['ask'] }),
-  );
-  server.addResource(agent.resource, { accessTokenFormat: 'opaque', jwt: undefined });
-  return agent;
-}
+) =>
+  startIntrospectingAgent(server, {
+    clientId: method,
+    clientAuthentication: authentications[method],
+    scheme: (verifier) =>
+      oauth2ClientCredentials({
+        tokenUrl: `${server.issuer}/token`,
+        scopes: { ask: 'Ask.' },
+        verifier,
+      }),
+    ...options,
+  });
 
 let before = 0;
 beforeEach(() => {
@@ -105,7 +94,7 @@ describe.each(methods)('the agent authenticates by %s', (method) => {
       id: `${server.issuer}|service`,
       subject: 'service',
       issuer: server.issuer,
-      schemeId: 'service',
+      schemeId: 'token',
       clientId: 'service',
       scopes: ['ask'],
       claims: { active: true, aud: agent.resource },

@@ -3,7 +3,6 @@ import { createHash } from 'node:crypto';
 import {
   AgentSecurity,
   httpBearer,
-  introspection,
   jwtFromIssuer,
   oauth2AuthorizationCode,
   oauth2ClientCredentials,
@@ -27,7 +26,6 @@ import {
   type OAuthAgent,
 } from '../support/oauth/agent.js';
 import {
-  SECRET,
   signingKey,
   startAuthorizationServer,
   TOKEN_TTL,
@@ -35,6 +33,7 @@ import {
 } from '../support/oauth/authorization-server.js';
 import { logIn, oauthClient, serviceToken } from '../support/oauth/clients.js';
 import { passTime, stopClock } from '../support/oauth/clock.js';
+import { startIntrospectingAgent } from '../support/oauth/introspecting-agent.js';
 import { closeServersAfterTests } from '../support/oauth/servers.js';
 import { UserAgent } from '../support/oauth/user-agent.js';
 
@@ -66,27 +65,8 @@ async function jwtAgent(options: Partial<JwtFromIssuerOptions> = {}): Promise<OA
 }
 
 /** Asks the authorization server about opaque tokens. */
-async function introspectingAgent(maxAge: number, revoked?: (id: string) => boolean): Promise<OAuthAgent> {
-  const agent = await startOAuthAgent((context) =>
-    new AgentSecurity(context)
-      .addSecurityScheme(
-        'token',
-        httpBearer({
-          verifier: introspection({
-            issuer: server.issuer,
-            audience: context.resource,
-            clientId: 'agent',
-            clientAuthentication: { method: 'client_secret_basic', clientSecret: SECRET },
-            cache: { maxAge },
-            revoked,
-          }),
-        }),
-      )
-      .addSecurityRequirement({ token: ['ask'] }),
-  );
-  server.addResource(agent.resource, { accessTokenFormat: 'opaque', jwt: undefined });
-  return agent;
-}
+const introspectingAgent = (maxAge: number, revoked?: (id: string) => boolean): Promise<OAuthAgent> =>
+  startIntrospectingAgent(server, { cache: { maxAge }, revoked });
 
 const expectRefusal = async (agent: OAuthAgent, token: string, detail: string) => {
   const answer = await listTasks(agent, bearer(token));
