@@ -155,17 +155,27 @@ describe('deviceCode', () => {
   });
 
   it('stops polling when the call is aborted', async () => {
+    const polled = vi.fn();
+    const pending: typeof fetch = async (input, init) => {
+      if (!new Request(input).url.endsWith('/token')) return impatient(input, init);
+      polled();
+      return Response.json({ error: 'authorization_pending' }, { status: 400 });
+    };
+    // From here, nothing but polling is left, which is done when the test lets time pass.
+    const show = vi.fn(() => void vi.useFakeTimers({ toFake: ['Date', 'setTimeout'] }));
     const controller = new AbortController();
-    const source = terminal(() => undefined);
-    const before = server.calls('/token');
-    const given = tokenOf(source, wanted({ signal: controller.signal }));
-    given.catch(() => undefined);
-    await expect.poll(() => server.calls('/token')).toBeGreaterThan(before);
+    const token = tokenOf(terminal(show, { fetch: pending }), wanted({ signal: controller.signal }));
+    token.catch(() => undefined);
+    await expect.poll(() => show).toHaveBeenCalled();
+    // This lets time pass with each look.
+    await expect.poll(() => polled.mock.calls.length).toBeGreaterThan(1);
+    // And this lets none pass.
+    await expect.poll(() => vi.getTimerCount(), { interval: 0 }).toBe(1);
+    const polls = polled.mock.calls.length;
     controller.abort(new Error('enough'));
-    await expect(given).rejects.toThrow('enough');
-    const polls = server.calls('/token');
-    await new Promise((resolve) => setTimeout(resolve, 150));
-    expect(server.calls('/token')).toBeLessThanOrEqual(polls + 1);
+    await expect(token).rejects.toThrow('enough');
+    await vi.advanceTimersByTimeAsync(60_000);
+    expect(polled).toHaveBeenCalledTimes(polls);
   });
 
   it.each([

@@ -50,14 +50,23 @@ it('is taken over at once from a process that died, by one of many', async () =>
 it('is taken over from who gives no sign of life, and not before', async () => {
   await leftBehind({ host: 'another-machine' });
   let now = 0;
-  vi.spyOn(performance, 'now').mockImplementation(() => now);
+  let readings = 0;
+  vi.spyOn(performance, 'now').mockImplementation(() => {
+    readings++;
+    return now;
+  });
   let isTaken = false;
   const taken = withFileLock(path, async () => {
     isTaken = true;
   });
-  await new Promise((resolve) => setTimeout(resolve, 100));
-  now = 14_000;
-  await new Promise((resolve) => setTimeout(resolve, 100));
+  /** Until the lock was looked at twice more, or taken: who waits reads the clock twice with each look. */
+  const looks = () => {
+    const enough = readings + 6;
+    return vi.waitUntil(() => isTaken || readings >= enough, { timeout: 20_000, interval: 5 });
+  };
+  await looks();
+  now = 15_000;
+  await looks();
   expect(isTaken).toBe(false);
   now = 15_001;
   await taken;
