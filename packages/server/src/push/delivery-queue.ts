@@ -4,6 +4,8 @@ import type { Outcome } from './deliver.js';
 export interface QueuedNotification {
   /** The same for all attempts. */
   readonly id: string;
+  /** Tasks of two tenants may have the same id. */
+  readonly tenant: string | undefined;
   readonly taskId: string;
   readonly configId: string;
   /** The origin of the webhook: the rest of its URL may be secret. */
@@ -184,8 +186,8 @@ export function deliveryQueue({ attempts, retryDelay, giveUp }: QueueOptions): D
         giveUp(notification, 'dropped', 'the sender is closed');
         return;
       }
-      const { caller, taskId, configId, origin } = notification;
-      const key = JSON.stringify([caller, taskId, configId]);
+      const { caller, tenant, taskId, configId, origin } = notification;
+      const key = JSON.stringify([caller, tenant, taskId, configId]);
       const lane = lanes.get(key) ?? { key, caller, origin, current: undefined, waiting: [] };
       lanes.set(key, lane);
       lane.waiting.push(notification);

@@ -128,10 +128,12 @@ export function pushNotificationSender(
         const { url } = rules.check(config);
         queue.add({
           id,
+          tenant: context.tenant,
           taskId,
           configId: config.id,
           origin: url.origin,
-          caller: JSON.stringify([context.tenant, context.user?.userName]),
+          // Not the tenant as well: callers name any they like, and would be somebody else with each.
+          caller: context.user?.userName ?? '',
           body: body.bytes,
           queuedAt: loadedAt,
           attempt,

@@ -364,6 +364,23 @@ describe('what is told', () => {
   });
 });
 
+describe('a caller', () => {
+  it('is the user, however many tenants it names', async () => {
+    const store = new InMemoryPushNotificationStore();
+    const resolve = vi.fn(() => new Promise<string[]>(() => undefined));
+    const sender = pushNotificationSender(store, { resolve, onFailure: () => undefined });
+    senders.push(sender);
+    for (let n = 0; n < 40; n++) {
+      const context = contextOf('eve');
+      context.setTenant(`tenant-${n}`);
+      await store.save('task-1', context, configFor('https://hooks.example/', { id: 'w' }));
+      await sender.send(statusUpdate('a'), context);
+    }
+    await until(() => resolve.mock.calls.length >= 8);
+    expect(resolve).toHaveBeenCalledTimes(8);
+  });
+});
+
 describe('the agent', () => {
   it('is not disturbed by a store that throws', async () => {
     const { sender, store, failures } = await setUp('https://hooks.example/');

@@ -31,6 +31,7 @@ function notification(
 ): QueuedNotification {
   return {
     id: 'n',
+    tenant: undefined,
     taskId: 't',
     configId: 'w',
     origin: 'https://hooks.example',
@@ -78,6 +79,14 @@ it('holds the events after one that is tried again', async () => {
   expect(second).not.toHaveBeenCalled();
   await vi.advanceTimersByTimeAsync(600_000);
   expect(second).toHaveBeenCalled();
+});
+
+it('takes tasks of one id in two tenants for two tasks', async () => {
+  const { queue } = setUp();
+  const attempt = vi.fn(stuck);
+  for (const tenant of ['one', 'other']) queue.add(notification(attempt, { tenant }));
+  await vi.advanceTimersByTimeAsync(0);
+  expect(attempt).toHaveBeenCalledTimes(2);
 });
 
 it('keeps no more than 100 for one webhook, and drops the oldest', async () => {
