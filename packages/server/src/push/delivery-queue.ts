@@ -1,4 +1,5 @@
 import type { Outcome } from './deliver.js';
+import { Ranking } from './ranking.js';
 
 /** One notification for one webhook. */
 export interface QueuedNotification {
@@ -46,11 +47,34 @@ const MAX_AGE = 600_000;
 /** One webhook of one task: its notifications go out one after the other. */
 interface Lane {
   readonly key: string;
-  readonly caller: string;
-  readonly origin: string;
+  readonly caller: Caller;
+  readonly origin: Origin;
   /** The one that is being delivered, or waits for its next attempt. */
   current: { readonly notification: QueuedNotification; attempts: number } | undefined;
   readonly waiting: QueuedNotification[];
+  /** When it became ready, as a number in a row: undefined while there is nothing to deliver now. */
+  turn: number | undefined;
+}
+
+/** Whoever has lanes. What it may start, and what it loses first, is found without looking at all of them. */
+interface Caller {
+  readonly name: string;
+  active: number;
+  bytes: number;
+  readonly origins: Map<string, Origin>;
+  /** Origins with ready lanes that may have one more attempt, by the turn of the first. */
+  readonly open: Ranking<Origin>;
+  /** Lanes in which something waits, the fullest first. */
+  readonly fullest: Ranking<Lane>;
+}
+
+/** What one caller has at one origin. */
+interface Origin {
+  readonly name: string;
+  active: number;
+  lanes: number;
+  /** By turn. */
+  readonly ready: Ranking<Lane>;
 }
 
 export interface DeliveryQueue {
@@ -68,38 +92,63 @@ export interface DeliveryQueue {
  */
 export function deliveryQueue({ attempts, retryDelay, giveUp }: QueueOptions): DeliveryQueue {
   const lanes = new Map<string, Lane>();
-  /** Lanes with something to deliver now, in the order in which they became so. */
-  const ready = new Set<Lane>();
-  const active = new Map<string, number>();
-  const bytes = new Map<string, number>();
+  const callers = new Map<string, Caller>();
+  /** Callers with ready lanes that may have one more attempt, by the turn of the first. */
+  const open = new Ranking<Caller>();
+  /** Callers by what is kept for them, the most first. */
+  const greediest = new Ranking<Caller>();
   const timers = new Set<NodeJS.Timeout>();
   const stop = new AbortController();
+  let turns = 0;
   let total = 0;
   let running = 0;
   let idle: (() => void)[] = [];
 
-  const count = (caller: string, change: number) => {
-    const next = (bytes.get(caller) ?? 0) + change;
+  const laneOf = (notification: QueuedNotification): Lane => {
+    const { caller: name, tenant, taskId, configId } = notification;
+    const key = JSON.stringify([name, tenant, taskId, configId]);
+    const known = lanes.get(key);
+    if (known !== undefined) return known;
+    const caller = callers.get(name) ?? newCaller(name);
+    callers.set(name, caller);
+    const origin = caller.origins.get(notification.origin) ?? newOrigin(notification.origin);
+    caller.origins.set(origin.name, origin);
+    origin.lanes += 1;
+    const lane = { key, caller, origin, current: undefined, waiting: [], turn: undefined };
+    lanes.set(key, lane);
+    return lane;
+  };
+  const tidy = (lane: Lane) => {
+    if (lane.current !== undefined || lane.waiting.length > 0) return;
+    const { key, caller, origin } = lane;
+    lanes.delete(key);
+    setReady(lane, false);
+    origin.lanes -= 1;
+    if (origin.lanes === 0) caller.origins.delete(origin.name);
+    if (caller.origins.size === 0) callers.delete(caller.name);
+    if (lanes.size > 0) return;
+    for (const resolve of idle) resolve();
+    idle = [];
+  };
+
+  /** To be called with each change of what waits in a lane. */
+  const count = (lane: Lane, change: number) => {
+    const { caller, waiting } = lane;
     total += change;
-    if (next === 0) bytes.delete(caller);
-    else bytes.set(caller, next);
+    caller.bytes += change;
+    caller.fullest.file(lane, waiting.length === 0 ? undefined : -waiting.length);
+    greediest.file(caller, caller.bytes === 0 ? undefined : -caller.bytes);
   };
   const drop = (lane: Lane, detail: string) => {
     const oldest = lane.waiting.shift();
     if (oldest === undefined) return;
-    count(lane.caller, -sizeOf(oldest));
+    count(lane, -sizeOf(oldest));
     giveUp(oldest, 'dropped', detail);
   };
-
   /** Makes room at the expense of whoever takes the most. */
   const makeRoom = () => {
     while (total > MAX_BYTES) {
-      const [greediest] = [...bytes].reduce((most, entry) => (entry[1] > most[1] ? entry : most));
-      let fullest: Lane | undefined;
-      for (const lane of lanes.values()) {
-        if (lane.caller !== greediest || lane.waiting.length <= (fullest?.waiting.length ?? 0)) continue;
-        fullest = lane;
-      }
+      const fullest = greediest.first?.fullest.first;
       // All that is left of it is under way.
       if (fullest === undefined) return;
       drop(fullest, 'too many notifications are waiting');
@@ -107,41 +156,38 @@ export function deliveryQueue({ attempts, retryDelay, giveUp }: QueueOptions): D
     }
   };
 
-  const tidy = (lane: Lane) => {
-    if (lane.current !== undefined || lane.waiting.length > 0) return;
-    lanes.delete(lane.key);
-    ready.delete(lane);
-    if (lanes.size > 0) return;
-    for (const resolve of idle) resolve();
-    idle = [];
+  const setReady = (lane: Lane, isReady: boolean) => {
+    lane.turn = isReady ? (lane.turn ?? ++turns) : undefined;
+    schedule(lane);
   };
-
-  const limits = ({ caller, origin }: Lane): [string, number][] => [
-    [caller, MAX_ACTIVE.caller],
-    [`${caller}\n${origin}`, MAX_ACTIVE.origin],
-  ];
+  /** To be called when a lane became ready or ceased to be, and when an attempt began or ended. */
+  const schedule = (lane: Lane) => {
+    const { caller, origin, turn } = lane;
+    origin.ready.file(lane, turn);
+    caller.open.file(origin, origin.active < MAX_ACTIVE.origin ? origin.ready.lowest : undefined);
+    open.file(caller, caller.active < MAX_ACTIVE.caller ? caller.open.lowest : undefined);
+  };
   const start = () => {
-    for (const lane of ready) {
-      if (running >= MAX_ACTIVE.all) return;
-      if (limits(lane).some(([key, most]) => (active.get(key) ?? 0) >= most)) continue;
-      ready.delete(lane);
+    while (running < MAX_ACTIVE.all) {
+      const lane = open.first?.open.first?.ready.first;
+      if (lane === undefined) return;
       void run(lane);
     }
   };
   const enter = (lane: Lane, change: 1 | -1) => {
     running += change;
-    for (const [key] of limits(lane)) {
-      const next = (active.get(key) ?? 0) + change;
-      if (next === 0) active.delete(key);
-      else active.set(key, next);
-    }
+    lane.caller.active += change;
+    lane.origin.active += change;
+    schedule(lane);
   };
 
   const run = async (lane: Lane) => {
+    setReady(lane, false);
     if (lane.current === undefined) {
       const notification = lane.waiting.shift();
       if (notification === undefined) return;
       lane.current = { notification, attempts: 0 };
+      count(lane, 0);
     }
     const { current } = lane;
     enter(lane, 1);
@@ -160,7 +206,7 @@ export function deliveryQueue({ attempts, retryDelay, giveUp }: QueueOptions): D
       if (Date.now() + pause <= notification.queuedAt + MAX_AGE) {
         const timer = setTimeout(() => {
           timers.delete(timer);
-          ready.add(lane);
+          setReady(lane, true);
           start();
         }, pause);
         // What listens keeps the process alive, not this.
@@ -171,9 +217,9 @@ export function deliveryQueue({ attempts, retryDelay, giveUp }: QueueOptions): D
     if (!outcome.delivered) {
       giveUp(notification, outcome.refused === true ? 'refused' : 'failed', outcome.detail);
     }
-    count(lane.caller, -sizeOf(notification));
+    count(lane, -sizeOf(notification));
     lane.current = undefined;
-    if (lane.waiting.length > 0) ready.add(lane);
+    if (lane.waiting.length > 0) setReady(lane, true);
     tidy(lane);
   };
 
@@ -186,15 +232,12 @@ export function deliveryQueue({ attempts, retryDelay, giveUp }: QueueOptions): D
         giveUp(notification, 'dropped', 'the sender is closed');
         return;
       }
-      const { caller, tenant, taskId, configId, origin } = notification;
-      const key = JSON.stringify([caller, tenant, taskId, configId]);
-      const lane = lanes.get(key) ?? { key, caller, origin, current: undefined, waiting: [] };
-      lanes.set(key, lane);
+      const lane = laneOf(notification);
       lane.waiting.push(notification);
-      count(caller, sizeOf(notification));
+      count(lane, sizeOf(notification));
       if (lane.waiting.length > MAX_WAITING) drop(lane, 'too many notifications wait for this webhook');
       makeRoom();
-      if (lane.current === undefined && lane.waiting.length > 0) ready.add(lane);
+      if (lane.current === undefined && lane.waiting.length > 0) setReady(lane, true);
       start();
     },
     async flush() {
@@ -207,17 +250,26 @@ export function deliveryQueue({ attempts, retryDelay, giveUp }: QueueOptions): D
     close() {
       stop.abort();
       for (const timer of timers) clearTimeout(timer);
-      const all = [...lanes.values()];
-      lanes.clear();
-      ready.clear();
-      for (const { current, waiting } of all) {
-        if (current !== undefined) giveUp(current.notification, 'dropped', 'the sender was closed');
-        for (const notification of waiting) giveUp(notification, 'dropped', 'the sender was closed');
+      for (const lane of [...lanes.values()]) {
+        const { current, waiting } = lane;
+        if (current !== undefined) {
+          giveUp(current.notification, 'dropped', 'the sender was closed');
+          count(lane, -sizeOf(current.notification));
+          lane.current = undefined;
+        }
+        while (waiting.length > 0) drop(lane, 'the sender was closed');
+        tidy(lane);
       }
-      bytes.clear();
-      for (const resolve of idle) resolve();
     },
   };
+}
+
+function newCaller(name: string): Caller {
+  return { name, active: 0, bytes: 0, origins: new Map(), open: new Ranking(), fullest: new Ranking() };
+}
+
+function newOrigin(name: string): Origin {
+  return { name, active: 0, lanes: 0, ready: new Ranking() };
 }
 
 function sizeOf({ body }: QueuedNotification): number {

@@ -1,7 +1,8 @@
-import { afterEach, beforeEach, expect, it, vi } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 
 import type { Outcome } from '../../src/push/deliver.js';
 import { deliveryQueue, type QueuedNotification } from '../../src/push/delivery-queue.js';
+import { stepsOf } from './steps.js';
 
 beforeEach(() => {
   vi.useFakeTimers();
@@ -146,6 +147,20 @@ it('gives the connection to the next one when one is done', async () => {
   expect(attempt).toHaveBeenCalledTimes(1_000);
 });
 
+it('begins with those that were there first', async () => {
+  const { queue } = setUp();
+  const begun: number[] = [];
+  for (let n = 0; n < 100; n++) {
+    const attempt = async () => {
+      begun.push(n);
+      return delivered;
+    };
+    queue.add(notification(attempt, { taskId: `t${n}`, origin: `https://${n % 7}.example` }));
+  }
+  await vi.advanceTimersByTimeAsync(0);
+  expect(begun).toEqual(Array.from({ length: 100 }, (_, n) => n));
+});
+
 it('tries nothing for longer than ten minutes', async () => {
   const { queue, givenUp } = setUp({ attempts: 1_000 });
   queue.add(notification(() => Promise.resolve(failed)));
@@ -163,4 +178,58 @@ it('resolves flush() once nothing is left', async () => {
   expect(flushed).not.toHaveBeenCalled();
   await vi.advanceTimersByTimeAsync(1_000);
   expect(flushed).toHaveBeenCalled();
+});
+
+describe.each([
+  ['one origin', () => 'https://hooks.example'],
+  ['many origins', (n: number) => `https://${n}.example`],
+])('when many of one caller wait for %s', (_, originOf) => {
+  /** Webhooks that are stuck, so that the next byte is one too many. */
+  function crowd(lanes: number) {
+    const { queue, givenUp } = setUp();
+    let release: (outcome: Outcome) => void = () => undefined;
+    const first = () => new Promise<Outcome>((resolve) => (release = resolve));
+    const body = new Uint8Array(Math.floor((64 * 1024 * 1024) / lanes) - 1024);
+    for (let n = 0; n < lanes; n++)
+      queue.add(notification(n === 0 ? first : stuck, { taskId: `t${n}`, origin: originOf(n), body }));
+    return { queue, givenUp, release };
+  }
+
+  it.each<[string, (subject: ReturnType<typeof crowd>) => Promise<void> | void]>([
+    [
+      'adds one more',
+      ({ queue }) => {
+        queue.add(notification(stuck, { taskId: 'new', origin: originOf(-1) }));
+      },
+    ],
+    [
+      'adds one of another caller',
+      ({ queue }) => {
+        queue.add(notification(stuck, { caller: 'bob' }));
+      },
+    ],
+    [
+      'goes on when one is done',
+      async ({ release }) => {
+        release(delivered);
+        await vi.advanceTimersByTimeAsync(0);
+      },
+    ],
+  ])('%s in a few steps', async (_, work) => {
+    const steps: number[] = [];
+    for (const lanes of [250, 2_000]) {
+      const subject = crowd(lanes);
+      steps.push(await stepsOf(() => work(subject)));
+    }
+    const [few = 0, many = 0] = steps;
+    expect(few).toBeGreaterThan(0);
+    // Eight times as many make three levels more of each heap.
+    expect(many).toBeLessThan(2 * few);
+  });
+
+  it('drops one of them in their place', () => {
+    const { queue, givenUp } = crowd(250);
+    queue.add(notification(stuck, { caller: 'bob' }));
+    expect(givenUp).toMatchObject([{ caller: 'alice', reason: 'dropped' }]);
+  });
 });
