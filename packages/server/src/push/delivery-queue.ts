@@ -13,7 +13,8 @@ export interface QueuedNotification {
   readonly origin: string;
   /** Whoever registered the webhook. */
   readonly caller: string;
-  readonly body: Uint8Array;
+  /** Bytes that it keeps while it waits: its own, and those of its webhook. */
+  readonly size: number;
   readonly queuedAt: number;
   /** Never rejects. */
   readonly attempt: (signal: AbortSignal) => Promise<Outcome>;
@@ -35,9 +36,10 @@ export interface QueueOptions {
 
 /** Notifications that wait for one webhook of one task. */
 const MAX_WAITING = 100;
-/** All that wait. Each counts with its body and what surrounds it. */
+/** All that wait. Each counts with its size and what surrounds it. */
 const MAX_BYTES = 64 * 1024 * 1024;
-const OVERHEAD = 1024;
+/** Measured where it is the most: each has a lane and an origin of its own. */
+const OVERHEAD = 2048;
 /** Attempts under way: at all, for one caller, and for one caller at one origin. */
 const MAX_ACTIVE = { all: 256, caller: 32, origin: 8 };
 const MAX_DELAY = 60_000;
@@ -272,6 +274,6 @@ function newOrigin(name: string): Origin {
   return { name, active: 0, lanes: 0, ready: new Ranking() };
 }
 
-function sizeOf({ body }: QueuedNotification): number {
-  return body.byteLength + OVERHEAD;
+function sizeOf({ size }: QueuedNotification): number {
+  return size + OVERHEAD;
 }

@@ -134,7 +134,8 @@ export function pushNotificationSender(
           origin: url.origin,
           // Not the tenant as well: callers name any they like, and would be somebody else with each.
           caller: context.user?.userName ?? '',
-          body: body.bytes,
+          // The webhook is as large as its caller made it, and the tenant as well.
+          size: body.bytes.byteLength + JSON.stringify([config, context.tenant]).length,
           queuedAt: loadedAt,
           attempt,
         });

@@ -397,6 +397,26 @@ describe('the agent', () => {
     expect(failures).toHaveLength(100);
   });
 
+  it('counts what a notification keeps of its webhook and its tenant', async () => {
+    const authentication = { scheme: 'Bearer', credentials: 'c'.repeat(4096) };
+    const url = `https://hooks.example/${'p'.repeat(2000)}`;
+    const config = configFor(url, { token: 't'.repeat(4096), authentication });
+    const webhooks = Array.from({ length: 10 }, (_, n) => ({ ...config, id: `w${n}` }));
+    const store = { load: async () => webhooks, save: async () => undefined, delete: async () => undefined };
+    let dropped = 0;
+    const sender = pushNotificationSender(store, {
+      resolve: () => new Promise<string[]>(() => undefined),
+      onFailure: () => dropped++,
+    });
+    senders.push(sender);
+    const context = contextOf('eve');
+    context.setTenant('n'.repeat(4096));
+    for (let task = 0; task < 5; task++)
+      for (let n = 0; n < 100; n++) await sender.send(statusUpdate('a', `task-${task}`), context);
+    const kept = 5 * 100 * 10 - dropped;
+    expect(kept * (2000 + 3 * 4096)).toBeLessThan(64 * 1024 * 1024);
+  });
+
   it('sends a thousand notifications to a dead webhook and keeps a hundred', async () => {
     const { url, received } = await webhook(() => undefined);
     const { sender, failures } = await setUp(url, { allowLoopback: true });
