@@ -46,14 +46,22 @@ const MAX_DELAY = 60_000;
 /** Nobody wants to hear of it any more. */
 const MAX_AGE = 600_000;
 
+interface Entry {
+  readonly notification: QueuedNotification;
+  attempts: number;
+}
+
 /** One webhook of one task: its notifications go out one after the other. */
 interface Lane {
   readonly key: string;
   readonly caller: Caller;
   readonly origin: Origin;
-  /** The one that is being delivered, or waits for its next attempt. */
-  current: { readonly notification: QueuedNotification; attempts: number } | undefined;
-  readonly waiting: QueuedNotification[];
+  /** The one that is under way. */
+  current: Entry | undefined;
+  /** Also what is tried again: it is the first then. */
+  readonly waiting: Entry[];
+  /** Runs until the next attempt. */
+  pause: NodeJS.Timeout | undefined;
   /** When it became ready, as a number in a row: undefined while there is nothing to deliver now. */
   turn: number | undefined;
 }
@@ -97,9 +105,8 @@ export function deliveryQueue({ attempts, retryDelay, giveUp }: QueueOptions): D
   const callers = new Map<string, Caller>();
   /** Callers with ready lanes that may have one more attempt, by the turn of the first. */
   const open = new Ranking<Caller>();
-  /** Callers by what is kept for them, the most first. */
+  /** Callers by what they have waiting, the most first. */
   const greediest = new Ranking<Caller>();
-  const timers = new Set<NodeJS.Timeout>();
   const stop = new AbortController();
   let turns = 0;
   let total = 0;
@@ -116,7 +123,15 @@ export function deliveryQueue({ attempts, retryDelay, giveUp }: QueueOptions): D
     const origin = caller.origins.get(notification.origin) ?? newOrigin(notification.origin);
     caller.origins.set(origin.name, origin);
     origin.lanes += 1;
-    const lane = { key, caller, origin, current: undefined, waiting: [], turn: undefined };
+    const lane: Lane = {
+      key,
+      caller,
+      origin,
+      current: undefined,
+      waiting: [],
+      pause: undefined,
+      turn: undefined,
+    };
     lanes.set(key, lane);
     return lane;
   };
@@ -124,7 +139,8 @@ export function deliveryQueue({ attempts, retryDelay, giveUp }: QueueOptions): D
     if (lane.current !== undefined || lane.waiting.length > 0) return;
     const { key, caller, origin } = lane;
     lanes.delete(key);
-    setReady(lane, false);
+    clearTimeout(lane.pause);
+    schedule(lane);
     origin.lanes -= 1;
     if (origin.lanes === 0) caller.origins.delete(origin.name);
     if (caller.origins.size === 0) callers.delete(caller.name);
@@ -145,27 +161,31 @@ export function deliveryQueue({ attempts, retryDelay, giveUp }: QueueOptions): D
     const oldest = lane.waiting.shift();
     if (oldest === undefined) return;
     count(lane, -sizeOf(oldest));
-    giveUp(oldest, 'dropped', detail);
+    giveUp(oldest.notification, 'dropped', detail);
   };
-  /** Makes room at the expense of whoever takes the most. */
+  /** Makes room at the expense of whoever has the most waiting. */
   const makeRoom = () => {
     while (total > MAX_BYTES) {
       const fullest = greediest.first?.fullest.first;
-      // All that is left of it is under way.
       if (fullest === undefined) return;
       drop(fullest, 'too many notifications are waiting');
       tidy(fullest);
     }
   };
-
-  const setReady = (lane: Lane, isReady: boolean) => {
-    lane.turn = isReady ? (lane.turn ?? ++turns) : undefined;
+  /** Counts what has to wait, and keeps within the bounds. */
+  const hold = (lane: Lane, entry: Entry) => {
+    count(lane, sizeOf(entry));
+    if (lane.waiting.length > MAX_WAITING) drop(lane, 'too many notifications wait for this webhook');
+    makeRoom();
     schedule(lane);
   };
-  /** To be called when a lane became ready or ceased to be, and when an attempt began or ended. */
+
+  /** To be called with each change of what decides whether a lane is ready, and when an attempt began or ended. */
   const schedule = (lane: Lane) => {
-    const { caller, origin, turn } = lane;
-    origin.ready.file(lane, turn);
+    const { caller, origin } = lane;
+    const isReady = lane.current === undefined && lane.pause === undefined && lane.waiting.length > 0;
+    lane.turn = isReady ? (lane.turn ?? ++turns) : undefined;
+    origin.ready.file(lane, lane.turn);
     caller.open.file(origin, origin.active < MAX_ACTIVE.origin ? origin.ready.lowest : undefined);
     open.file(caller, caller.active < MAX_ACTIVE.caller ? caller.open.lowest : undefined);
   };
@@ -184,44 +204,39 @@ export function deliveryQueue({ attempts, retryDelay, giveUp }: QueueOptions): D
   };
 
   const run = async (lane: Lane) => {
-    setReady(lane, false);
-    if (lane.current === undefined) {
-      const notification = lane.waiting.shift();
-      if (notification === undefined) return;
-      lane.current = { notification, attempts: 0 };
-      count(lane, 0);
-    }
-    const { current } = lane;
+    const entry = lane.waiting.shift();
+    if (entry === undefined) return;
+    lane.current = entry;
+    count(lane, -sizeOf(entry));
     enter(lane, 1);
-    current.attempts += 1;
-    const outcome = await current.notification.attempt(stop.signal);
+    entry.attempts += 1;
+    const outcome = await entry.notification.attempt(stop.signal);
+    lane.current = undefined;
     enter(lane, -1);
     if (stop.signal.aborted) return;
-    conclude(lane, current, outcome);
+    conclude(lane, entry, outcome);
     start();
   };
 
-  const conclude = (lane: Lane, current: NonNullable<Lane['current']>, outcome: Outcome) => {
-    const { notification } = current;
-    if (!outcome.delivered && outcome.retry && current.attempts < attempts) {
-      const pause = Math.max(backOff(current.attempts), outcome.retryAfter ?? 0);
+  const conclude = (lane: Lane, entry: Entry, outcome: Outcome) => {
+    const { notification } = entry;
+    if (!outcome.delivered && outcome.retry && entry.attempts < attempts) {
+      const pause = Math.max(backOff(entry.attempts), outcome.retryAfter ?? 0);
       if (Date.now() + pause <= notification.queuedAt + MAX_AGE) {
-        const timer = setTimeout(() => {
-          timers.delete(timer);
-          setReady(lane, true);
-          start();
-        }, pause);
         // What listens keeps the process alive, not this.
-        timers.add(timer.unref());
+        lane.pause = setTimeout(() => {
+          lane.pause = undefined;
+          schedule(lane);
+          start();
+        }, pause).unref();
+        lane.waiting.unshift(entry);
+        hold(lane, entry);
         return;
       }
     }
     if (!outcome.delivered) {
       giveUp(notification, outcome.refused === true ? 'refused' : 'failed', outcome.detail);
     }
-    count(lane, -sizeOf(notification));
-    lane.current = undefined;
-    if (lane.waiting.length > 0) setReady(lane, true);
     tidy(lane);
   };
 
@@ -235,11 +250,9 @@ export function deliveryQueue({ attempts, retryDelay, giveUp }: QueueOptions): D
         return;
       }
       const lane = laneOf(notification);
-      lane.waiting.push(notification);
-      count(lane, sizeOf(notification));
-      if (lane.waiting.length > MAX_WAITING) drop(lane, 'too many notifications wait for this webhook');
-      makeRoom();
-      if (lane.current === undefined && lane.waiting.length > 0) setReady(lane, true);
+      const entry = { notification, attempts: 0 };
+      lane.waiting.push(entry);
+      hold(lane, entry);
       start();
     },
     async flush() {
@@ -251,15 +264,10 @@ export function deliveryQueue({ attempts, retryDelay, giveUp }: QueueOptions): D
     },
     close() {
       stop.abort();
-      for (const timer of timers) clearTimeout(timer);
       for (const lane of [...lanes.values()]) {
-        const { current, waiting } = lane;
-        if (current !== undefined) {
-          giveUp(current.notification, 'dropped', 'the sender was closed');
-          count(lane, -sizeOf(current.notification));
-          lane.current = undefined;
-        }
-        while (waiting.length > 0) drop(lane, 'the sender was closed');
+        if (lane.current !== undefined) giveUp(lane.current.notification, 'dropped', 'the sender was closed');
+        lane.current = undefined;
+        while (lane.waiting.length > 0) drop(lane, 'the sender was closed');
         tidy(lane);
       }
     },
@@ -274,6 +282,6 @@ function newOrigin(name: string): Origin {
   return { name, active: 0, lanes: 0, ready: new Ranking() };
 }
 
-function sizeOf({ size }: QueuedNotification): number {
-  return size + OVERHEAD;
+function sizeOf({ notification }: Entry): number {
+  return notification.size + OVERHEAD;
 }
