@@ -13,6 +13,7 @@ import {
 import { configurationError } from '../errors.js';
 import { deliverer, type Outcome } from './deliver.js';
 import { deliveryQueue, type DeliveryQueue } from './delivery-queue.js';
+import { oneByOne } from './one-by-one.js';
 import { failureReport, type PushFailureListener } from './push-failure.js';
 import { WebhookRefused } from './webhook-address.js';
 import { webhookRules, type WebhookPolicy } from './webhook-policy.js';
@@ -80,7 +81,7 @@ export function pushNotificationSender(
       report({ reason, taskId, configId, origin, detail });
     },
   });
-  const reading = new Map<string, { readonly last: Promise<void>; readonly size: number }>();
+  const reading = oneByOne(MAX_UNREAD);
 
   async function enqueue(event: Event, context: ServerCallContext): Promise<void> {
     const { taskId } = event;
@@ -153,12 +154,10 @@ export function pushNotificationSender(
     async send(streamResponse, context, task) {
       const taskId = taskIdOf(streamResponse);
       if (taskId === '') return;
-      const before = reading.get(taskId);
-      const size = (before?.size ?? 0) + 1;
       const failed = (error: unknown) => {
         report({ reason: 'dropped', taskId, configId: '', origin: undefined, detail: describe(error) });
       };
-      if (size > MAX_UNREAD) {
+      if (reading.isFull(taskId)) {
         failed(new Unreadable());
         return;
       }
@@ -170,13 +169,10 @@ export function pushNotificationSender(
         failed(error);
         return;
       }
-      const last = (before?.last ?? Promise.resolve()).then(() => enqueue(event, context)).catch(failed);
-      reading.set(taskId, { last, size });
-      await last;
-      if (reading.get(taskId)?.last === last) reading.delete(taskId);
+      await reading.run(taskId, () => enqueue(event, context)).catch(failed);
     },
     async flush() {
-      await Promise.all([...reading.values()].map(({ last }) => last));
+      await reading.settled();
       await queue.flush();
     },
     close() {

@@ -397,6 +397,19 @@ describe('the agent', () => {
     expect(failures).toHaveLength(100);
   });
 
+  it('loses no events of a lively task while the store answers', async () => {
+    const { sender, store, failures } = await setUp('https://hooks.example/');
+    await store.delete('task-1', eve, 'w');
+    const load = vi.spyOn(store, 'loadWithMetadata');
+    // Always two that wait, and never more: the next event comes when one was read.
+    const tell = async () => {
+      for (let n = 0; n < 1_000; n++) await sender.send(statusUpdate('a'), eve);
+    };
+    await Promise.all([tell(), tell()]);
+    expect(failures).toEqual([]);
+    expect(load).toHaveBeenCalledTimes(2_000);
+  });
+
   it('counts what a notification keeps of its webhook and its tenant', async () => {
     const authentication = { scheme: 'Bearer', credentials: 'c'.repeat(4096) };
     const url = `https://hooks.example/${'p'.repeat(2000)}`;
