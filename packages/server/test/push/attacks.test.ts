@@ -318,6 +318,38 @@ describe('hostile configurations', () => {
     await save('b');
   });
 
+  it('refuses those that are too many also when all come at once', async () => {
+    const inner = new InMemoryPushNotificationStore();
+    const store = guardedPushStore(inner, { resolve: publicAddress, maxWebhooks: 2 });
+    const saving = Array.from({ length: 20 }, (_, n) =>
+      store.save('t', eve, configFor('https://hooks.example/', { id: `w${n}` })),
+    );
+    const results = await Promise.allSettled(saving);
+    expect(results.filter(({ status }) => status === 'fulfilled')).toHaveLength(2);
+    expect(await inner.load('t', eve)).toHaveLength(2);
+  });
+
+  it('lets no more than a hundred wait for a store that never answers', async () => {
+    const inner = new InMemoryPushNotificationStore();
+    vi.spyOn(inner, 'load').mockReturnValue(new Promise(() => undefined));
+    const store = guardedPushStore(inner, { allowLoopback: true });
+    const refused = vi.fn();
+    for (let n = 0; n < 150; n++)
+      store.save('t', eve, configFor('http://127.0.0.1/', { id: `w${n}` })).catch(refused);
+    await until(() => refused.mock.calls.length >= 50);
+    expect(refused).toHaveBeenCalledTimes(50);
+    expect(refused).toHaveBeenCalledWith(expect.objectContaining({ name: 'RequestMalformedError' }));
+  });
+
+  it('goes on with the next webhook when the store failed with one', async () => {
+    const inner = new InMemoryPushNotificationStore();
+    vi.spyOn(inner, 'save').mockRejectedValueOnce(new Error('no'));
+    const store = guardedPushStore(inner, { resolve: publicAddress });
+    const save = (id: string) => store.save('t', eve, configFor('https://hooks.example/', { id }));
+    const results = await Promise.allSettled([save('a'), save('b')]);
+    expect(results.map(({ status }) => status)).toEqual(['rejected', 'fulfilled']);
+  });
+
   it('calls no more webhooks than a task may have, however many were stored', async () => {
     const { received, url } = await webhook();
     const { store, sender, failures } = await setUp(url, { allowLoopback: true, maxWebhooks: 3 });
