@@ -1,3 +1,5 @@
+import { setMaxListeners } from 'node:events';
+
 import type { Outcome } from './deliver.js';
 import { Ranking } from './ranking.js';
 
@@ -108,6 +110,8 @@ export function deliveryQueue({ attempts, retryDelay, giveUp }: QueueOptions): D
   /** Callers by what they have waiting, the most first. */
   const greediest = new Ranking<Caller>();
   const stop = new AbortController();
+  // Every attempt under way listens to it, and stops when it is done: nothing leaks.
+  setMaxListeners(0, stop.signal);
   let turns = 0;
   let total = 0;
   let running = 0;

@@ -27,7 +27,7 @@ function setUp({ attempts = 5, retryDelay = 1_000 } = {}) {
 }
 
 function notification(
-  attempt: () => Promise<Outcome>,
+  attempt: QueuedNotification['attempt'],
   changes: Partial<QueuedNotification> = {},
 ): QueuedNotification {
   return {
@@ -139,6 +139,19 @@ it.each([
   for (let n = 0; n < 100; n++) queue.add(notification(attempt, { taskId: `t${n}`, origin: origin(n) }));
   await vi.advanceTimersByTimeAsync(0);
   expect(attempt).toHaveBeenCalledTimes(most);
+});
+
+it('lets every attempt listen to its end without a warning', async () => {
+  const warn = vi.spyOn(process, 'emitWarning').mockImplementation(() => undefined);
+  const { queue } = setUp();
+  const attempt = vi.fn((signal: AbortSignal) => {
+    signal.addEventListener('abort', () => undefined);
+    return stuck();
+  });
+  for (let n = 0; n < 256; n++) queue.add(notification(attempt, { caller: `caller ${n}` }));
+  await vi.advanceTimersByTimeAsync(0);
+  expect(attempt).toHaveBeenCalledTimes(256);
+  expect(warn).not.toHaveBeenCalled();
 });
 
 it('opens no more than 256 connections', async () => {
