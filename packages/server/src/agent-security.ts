@@ -20,6 +20,7 @@ import type { Policy, RegisteredScheme } from './policy.js';
 import { protectRequestHandler } from './protect.js';
 import { protectedResourceMetadata, type ProtectedResourceMetadata } from './protected-resource.js';
 import type { SecurityScheme, StepUp } from './scheme.js';
+import { MAX_TIMEOUT } from './timeout.js';
 
 export interface AgentSecurityOptions {
   /**
@@ -65,9 +66,6 @@ export interface DenialPresentation {
    */
   readonly others?: 'http' | 'jsonrpc';
 }
-
-/** Node's timers hold no more, and would fire at once. */
-const MAX_TIMEOUT = 2 ** 31 - 1;
 
 /**
  * The security of one agent: register schemes and requirements once, and they are published on its card and enforced

@@ -2,7 +2,12 @@ import { decodeJwt } from 'jose';
 import { genericGrantRequest, type Configuration, type TokenEndpointResponse } from 'openid-client';
 
 import { ClientError } from '../errors.js';
-import type { TokenTypeUri } from '../oauth/token-exchange.js';
+import {
+  ACCESS_TOKEN,
+  isSentAsAccessToken,
+  TOKEN_EXCHANGE,
+  type TokenTypeUri,
+} from '../oauth/token-exchange.js';
 import { tokensFrom, type Tokens } from '../oauth/tokens.js';
 import { quote } from '../quote.js';
 
@@ -23,9 +28,6 @@ export interface Exchange {
   /** Further parameters. */
   readonly parameters: Readonly<Record<string, string>>;
 }
-
-const ACCESS_TOKEN = 'urn:ietf:params:oauth:token-type:access_token';
-const JWT = 'urn:ietf:params:oauth:token-type:jwt';
 
 /** Milliseconds for which a token is used of which nobody says when it ends. */
 const UNKNOWN_LIFETIME = 300_000;
@@ -60,7 +62,7 @@ export async function exchangeToken(
 }
 
 const grantTypes: Readonly<Record<DelegationGrant, string>> = {
-  'token-exchange': 'urn:ietf:params:oauth:grant-type:token-exchange',
+  'token-exchange': TOKEN_EXCHANGE,
   'jwt-bearer': 'urn:ietf:params:oauth:grant-type:jwt-bearer',
 };
 
@@ -91,9 +93,9 @@ function parametersOf(exchange: Exchange): Record<string, string> {
 /** Why an answer is not what was asked for; undefined when it is. */
 function problemOf(response: TokenEndpointResponse, exchange: Exchange): string | undefined {
   const { grant, subjectToken, actorToken, scopes } = exchange;
-  // RFC 8693 §2.2.1: it is required, and an access token may be a JWT.
+  // RFC 8693 §2.2.1: it is required.
   const { issued_token_type: issued, token_type: type, access_token: token } = response;
-  if (grant === 'token-exchange' && issued !== ACCESS_TOKEN && issued !== JWT) {
+  if (grant === 'token-exchange' && !isSentAsAccessToken(issued)) {
     return 'exchanged the token for one that is no access token.';
   }
   if (type !== 'bearer') return 'exchanged the token for one that is no bearer token.';

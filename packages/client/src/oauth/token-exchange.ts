@@ -13,7 +13,8 @@ import { oauthSource, type OAuthOptions, type OAuthSource } from './oauth-source
 /** The kinds of token that RFC 8693 §3 has names for, and those of others. */
 export type TokenTypeUri = `urn:${string}`;
 
-const ACCESS_TOKEN = 'urn:ietf:params:oauth:token-type:access_token';
+export const TOKEN_EXCHANGE = 'urn:ietf:params:oauth:grant-type:token-exchange';
+export const ACCESS_TOKEN = 'urn:ietf:params:oauth:token-type:access_token';
 const JWT = 'urn:ietf:params:oauth:token-type:jwt';
 
 /** Gives the token to be used for a request. Called with every request; after it gave another, so does the exchange. */
@@ -100,7 +101,7 @@ async function exchangeToken(
 ): Promise<TokenEndpointResponse> {
   const response = await genericGrantRequest(
     configuration,
-    'urn:ietf:params:oauth:grant-type:token-exchange',
+    TOKEN_EXCHANGE,
     {
       ...parameters,
       subject_token: subject.token,
@@ -110,7 +111,7 @@ async function exchangeToken(
     },
     options,
   );
-  // RFC 8693 §2.2.1: it is required, and an access token may be a JWT.
+  // RFC 8693 §2.2.1: it is required.
   const { issued_token_type: issued } = response;
   const isIssued = issued === requestedTokenType || [issued, requestedTokenType].every(isSentAsAccessToken);
   if (!isIssued || (response.token_type as string) === 'n_a') {
@@ -122,7 +123,8 @@ async function exchangeToken(
   return response;
 }
 
-function isSentAsAccessToken(type: unknown): boolean {
+/** RFC 8693 §3: an access token may be a JWT. */
+export function isSentAsAccessToken(type: unknown): boolean {
   return type === ACCESS_TOKEN || type === JWT;
 }
 

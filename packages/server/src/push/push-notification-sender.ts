@@ -11,6 +11,7 @@ import {
 } from '@a2a-js/sdk/server';
 
 import { configurationError } from '../errors.js';
+import { MAX_TIMEOUT } from '../timeout.js';
 import { deliverer, type Outcome } from './deliver.js';
 import { deliveryQueue, type DeliveryQueue } from './delivery-queue.js';
 import { oneByOne } from './one-by-one.js';
@@ -38,9 +39,6 @@ export interface AuthenticatedPushSender extends PushNotificationSender {
   /** Drops what is waiting, and ends what is under way. */
   close(): void;
 }
-
-/** Node's timers hold no more, and would fire at once. */
-const MAX_TIMEOUT = 2 ** 31 - 1;
 
 /** Events of one task that wait for the store. It is slow beyond use when there are more. */
 const MAX_UNREAD = 1000;

@@ -8,6 +8,7 @@ import { isDeepStrictEqual } from 'node:util';
 
 import { asTrust, type CertificateTrust, type TrustOptions } from '../certificates/trust.js';
 import { configurationError } from '../errors.js';
+import { MAX_TIMEOUT } from '../timeout.js';
 import { admitTrusted } from './admission.js';
 import { everySecond } from './every-second.js';
 import { publishFailedHandshakes, type RefusedConnectionListener } from './refused-connection.js';
@@ -49,9 +50,6 @@ export interface MutualTlsServer {
    */
   readonly close: (patience?: number) => Promise<void>;
 }
-
-/** Node's timers hold no more, and would fire at once. */
-const MAX_TIMEOUT = 2 ** 31 - 1;
 
 /** As `node:tls` wants them. */
 const TICKET_KEYS_LENGTH = 48;

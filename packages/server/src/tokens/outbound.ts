@@ -1,5 +1,6 @@
 import { configurationError } from '../errors.js';
 import { isSecure } from '../secure-url.js';
+import { MAX_TIMEOUT } from '../timeout.js';
 
 /** How this library calls providers. */
 export interface OutboundOptions {
@@ -11,9 +12,6 @@ export interface OutboundOptions {
 
 /** Larger than any real metadata, key set or introspection response. */
 const MAX_RESPONSE_BYTES = 512 * 1024;
-
-/** Node's timers hold no more, and would fire at once. */
-const MAX_TIMEOUT = 2 ** 31 - 1;
 
 /** A provider's answer that cannot be used, or none at all. */
 export class OutboundError extends Error {
