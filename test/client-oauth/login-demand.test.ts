@@ -236,8 +236,13 @@ describe('a login that was asked for', () => {
     const logins = new EventEmitter();
     const opened = once(logins, 'opened');
     const open = vi.fn(async (url: URL): Promise<void> => {
-      if (url.searchParams.has('acr_values')) logins.emit('opened');
-      else await new UserAgent().visit(url, { login: 'ada' });
+      if (!url.searchParams.has('acr_values')) {
+        await new UserAgent().visit(url, { login: 'ada' });
+        return;
+      }
+      logins.emit('opened');
+      // A browser that does not come back.
+      await new Promise(() => undefined);
     });
     const source = native(open);
     const request = wanted(agent.resource);
@@ -253,6 +258,7 @@ describe('a login that was asked for', () => {
     expect(await tokenOf(source, request)).toBe(token);
     caller.abort();
     await expect(pending).rejects.toThrow('abort');
+    expect(await refuse(source, request, `Bearer ${token}`, challenge({ max_age: '0' }))).toBe(false);
     expect(await tokenOf(source, request)).toBe(token);
     expect(open).toHaveBeenCalledTimes(2);
   });

@@ -41,9 +41,12 @@ describe('the body', () => {
     const codes = (status: number, jsonRpcCode: number) =>
       combination.binding === 'HTTP+JSON' && combination.version === '1.0' ? status : jsonRpcCode;
 
+    const urlOf = ({ jsonRpcUrl, restUrl }: { readonly jsonRpcUrl: string; readonly restUrl: string }) =>
+      combination.binding === 'JSONRPC' ? jsonRpcUrl : restUrl;
+
     it('of a granted caller over the limit gets 413', async () => {
       const running = await startAgent({ router: { bodyLimit: 1000 } });
-      const url = combination.binding === 'JSONRPC' ? running.jsonRpcUrl : running.restUrl;
+      const url = urlOf(running);
       const ok = await post(url, combination, padded(combination, 100), granted.partner);
       expect(ok.ok).toBe(true);
       const response = await post(url, combination, padded(combination, 1000), granted.partner);
@@ -57,7 +60,7 @@ describe('the body', () => {
 
     it('of a granted caller that cannot be parsed gets 400', async () => {
       const running = await startAgent();
-      const url = combination.binding === 'JSONRPC' ? running.jsonRpcUrl : running.restUrl;
+      const url = urlOf(running);
       const response = await post(url, combination, '{"jsonrpc"', granted.partner);
       expect(response.status).toBe(400);
       expect(await errorOf(response, combination)).toMatchObject({
@@ -69,7 +72,7 @@ describe('the body', () => {
 
     it('of a denied caller that cannot be read gets the denial', async () => {
       const running = await startAgent({ router: { bodyLimit: 1000 } });
-      const url = combination.binding === 'JSONRPC' ? running.jsonRpcUrl : running.restUrl;
+      const url = urlOf(running);
       for (const body of [padded(combination, 1000), '{"jsonrpc"']) {
         const response = await post(url, combination, body, denied.invalid);
         // Without its body, a JSON-RPC call has no method.
@@ -80,7 +83,7 @@ describe('the body', () => {
 
     it('may be as large as the limit says, beyond what the SDK takes', async () => {
       const running = await startAgent({ router: { bodyLimit: '1mb' } });
-      const url = combination.binding === 'JSONRPC' ? running.jsonRpcUrl : running.restUrl;
+      const url = urlOf(running);
       const response = await post(url, combination, padded(combination, 500_000), granted.partner);
       expect(response.ok).toBe(true);
       expect(await response.text()).toContain('Done.');
@@ -93,7 +96,7 @@ describe('the body', () => {
       'may be compressed with %s, and is measured as it is unpacked',
       async (encoding, compress) => {
         const running = await startAgent();
-        const url = combination.binding === 'JSONRPC' ? running.jsonRpcUrl : running.restUrl;
+        const url = urlOf(running);
         const headers = { ...granted.partner, 'Content-Encoding': encoding };
         const small = await post(url, combination, compress(padded(combination, 100)), headers);
         expect(await small.text()).toContain('Done.');

@@ -119,8 +119,8 @@ export function isConditional({ requirements }: Policy, granted: Granted): boole
 
 /**
  * Decides a granted request anew when it is known what is called, where a credential may not allow every call, or has ended,
- * or the login has become too old, while the body was read. What was verified is not verified again; an alternative that was not needed before may be needed
- * now.
+ * or the login has become too old, while the body was read. What was verified is not verified again; an alternative that was
+ * not needed before may be needed now.
  *
  * @param operation undefined when it is none of A2A, which no credential that allows some calls alone allows
  */

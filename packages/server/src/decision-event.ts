@@ -101,6 +101,12 @@ function reportOf(
 
 /** What there is of what a step-up asks for (RFC 9470). */
 function loginOf({ claims: { acr, auth_time: authTime } }: Principal): string {
-  const shown = (claim: unknown) => (claim === undefined ? 'missing' : JSON.stringify(claim).slice(0, 200));
+  const shown = (claim: unknown) => {
+    if (claim === undefined) return 'missing';
+    // Validators may put anything there, also what JSON does not know.
+    return typeof claim === 'string' || typeof claim === 'number'
+      ? JSON.stringify(claim).slice(0, 200)
+      : 'neither text nor a number';
+  };
   return `Its acr is ${shown(acr)}, and its auth_time ${shown(authTime)}.`;
 }

@@ -102,6 +102,24 @@ describe('the decision event', () => {
     ]);
   });
 
+  it.each([1n, () => 'mfa', { toJSON: () => undefined }, Symbol('mfa')])(
+    'is told of a login whose acr no JSON can have: case %#',
+    async (acr) => {
+      const scheme = headerScheme('x-a', (subject) => ({
+        verified: true,
+        principal: { subject, claims: { acr } },
+      }));
+      const onDecision = vi.fn<(event: DecisionEvent) => void>();
+      const security = new AgentSecurity<string>({ onDecision })
+        .addSecurityScheme('a', scheme)
+        .addSecurityRequirement({ a: [] }, { acrValues: ['mfa'] });
+      await security.conclude(await security.authenticate(authRequest({ header: { 'x-a': 'alice' } })), call);
+      expect(onDecision.mock.calls[0]?.[0].schemes).toMatchObject([
+        { detail: 'Its acr is neither text nor a number, and its auth_time missing.' },
+      ]);
+    },
+  );
+
   it('of a denial tells what became of each scheme, and whose credential it was', async () => {
     const schemes = {
       expired: headerScheme('x-a', (subject) => ({

@@ -112,7 +112,10 @@ const SECRET_PARAMETERS = [
   'subject_token',
 ];
 
-/** What the protocol goes by (RFC 6749 §5.2, RFC 8628 §3.5, RFC 8707 §2, RFC 9449): no secret, even if one is spelt like a part of it. */
+/**
+ * What the protocol goes by (RFC 6749 §5.2, RFC 8628 §3.5, RFC 8707 §2, RFC 9449 §5 and §8): no secret, even if one is spelt
+ * like a part of it.
+ */
 const ERROR_CODES = [
   'access_denied',
   'authorization_pending',

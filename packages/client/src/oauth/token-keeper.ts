@@ -214,12 +214,17 @@ export function tokenKeeper(store: TokenStore | undefined): TokenKeeper {
       if (Date.now() - (loggedIn.get(key) ?? -Infinity) < COOLDOWN) return false;
       await share(JSON.stringify([key, 'login']), waiting, async (signal) => {
         const asked = [...new Set([...(session.asked ?? []), ...scopes])];
+        const ended = () => {
+          loggedIn.set(key, Date.now());
+        };
+        // At once: what was begun may take its time to stop.
+        signal.addEventListener('abort', ended, { once: true });
         try {
           const tokens = await wanted.obtain(asked, signal, demand);
           demands.set(key, demand);
           return await inTurn(key, () => keep(wanted, tokens, { asked }, true));
         } finally {
-          loggedIn.set(key, Date.now());
+          ended();
         }
       });
       return true;

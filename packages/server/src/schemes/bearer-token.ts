@@ -95,10 +95,12 @@ function bearerChallenges(denial: SchemeDenial, dpop: DpopVerifier | undefined):
     insufficient_authentication: 'insufficient_user_authentication',
     not_permitted: 'insufficient_scope',
   };
+  const isAboutProof = error === 'invalid_dpop_proof' || error === 'use_dpop_nonce';
   const needsStepUp = reason === 'insufficient_authentication';
   const params = {
     realm,
-    error: error ?? errors[reason],
+    // Where a credential may be wrong, a code of the verifier would tell which of several it is.
+    error: (isAboutProof || reason === 'not_permitted' ? error : undefined) ?? errors[reason],
     scope: requiredScopes.length === 0 ? undefined : requiredScopes.join(' '),
     acr_values: needsStepUp ? stepUp?.acrValues?.join(' ') : undefined,
     max_age: needsStepUp && stepUp?.maxAge !== undefined ? String(stepUp.maxAge) : undefined,
@@ -113,6 +115,5 @@ function bearerChallenges(denial: SchemeDenial, dpop: DpopVerifier | undefined):
     headers: nonce === undefined ? undefined : { 'dpop-nonce': nonce },
   };
   // RFC 9449 §7.1 and §8: what is wrong with a proof is answered by the DPoP challenge alone.
-  const isAboutProof = error === 'invalid_dpop_proof' || error === 'use_dpop_nonce';
   return dpop.required || isAboutProof ? [proven] : [bearer, proven];
 }

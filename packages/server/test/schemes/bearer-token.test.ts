@@ -252,12 +252,20 @@ describe('the challenge', () => {
     },
   );
 
-  it('has the error code of the verifier, where it has one', () => {
-    const about = { reason: 'invalid', error: 'invalid_request' } as const;
-    expect(challenges(about).map(renderChallenge)).toEqual(['Bearer realm="a2a", error="invalid_request"']);
-    expect(challenges(about, { dpop: dpop({ algorithms: ['ES256'] }) }).map(renderChallenge)).toEqual([
-      'Bearer realm="a2a", error="invalid_request"',
-      'DPoP realm="a2a", error="invalid_request", algs="ES256"',
+  it('has the error code of the verifier only where the token is good: else it would tell which credential is not', () => {
+    const options = { dpop: dpop({ algorithms: ['ES256'] }) };
+    const codes = (reason: SchemeDenial['reason']) =>
+      challenges({ reason, error: 'custom' }, options).map(({ scheme: name, params }) => [
+        name,
+        params?.error,
+      ]);
+    expect(codes('not_permitted')).toEqual([
+      ['Bearer', 'custom'],
+      ['DPoP', 'custom'],
+    ]);
+    expect(codes('invalid')).toEqual([
+      ['Bearer', 'invalid_token'],
+      ['DPoP', 'invalid_token'],
     ]);
   });
 
