@@ -9,7 +9,7 @@ export type RoundTimes = Readonly<Record<string, number>>;
 export type DecisionTimes = Readonly<Record<string, readonly number[]>>;
 
 export interface DecisionMeasurements {
-  /** What nobody can do without who keeps keys as digests: how fast the machine is. */
+  /** HMAC-SHA-256 as Node.js offers it: how fast the machine is. */
   readonly hmac: DecisionTimes;
   /** By the number of keys stored. */
   readonly apiKey: DecisionTimes;

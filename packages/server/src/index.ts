@@ -70,12 +70,12 @@ export type {
 export { allowAll } from './schemes/allow-all.js';
 export {
   apiKey,
-  apiKeyDigest,
   type ApiKeyEntry,
   type ApiKeyOptions,
   type ApiKeyRecord,
   type ApiKeyStore,
 } from './schemes/api-key.js';
+export { apiKeyDigest } from './schemes/api-key-digest.js';
 export { createApiKey, isWellFormedApiKey } from './schemes/api-key-format.js';
 export { authorizationCredentials } from './schemes/authorization-header.js';
 export { httpBasic, type BasicCredential, type HttpBasicOptions } from './schemes/http-basic.js';

@@ -1,4 +1,4 @@
-import { createHmac, createSecretKey, randomBytes, type KeyObject } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 
 import type { AuthRequest } from '../auth-request.js';
 import type { ApiKeyDeclaration } from '../card/declaration.js';
@@ -6,7 +6,9 @@ import { configurationError, MalformedCredential, TooManyAttempts, VerifierUnava
 import { toEpochMilliseconds } from '../principal.js';
 import type { SecurityScheme, Verification } from '../scheme.js';
 import { verifyWith, type Validator } from '../validator.js';
+import { digestUnder, MAX_KEY_LENGTH, MIN_SECRET_BYTES, type DigestOfKey } from './api-key-digest.js';
 import { isMistypedApiKey } from './api-key-format.js';
+import { digestMap } from './digest-map.js';
 
 /** What is known about an API key besides the key. */
 export interface ApiKeyRecord {
@@ -73,9 +75,6 @@ export type ApiKeyOptions = {
     }
 );
 
-/** Longer than any sensible key, short enough to hash without thought. */
-const MAX_KEY_LENGTH = 4096;
-const MIN_SECRET_BYTES = 32;
 /** In the place of the record of a key given as a string: its digest says it all, and a million need no record each. */
 const OF_DIGEST = 'of digest';
 const UNKNOWN_KEY: Verification = { verified: false, reason: 'invalid', detail: 'No such key is known.' };
@@ -98,15 +97,6 @@ export function apiKey(options: ApiKeyOptions): SecurityScheme<string> {
   return { declaration, scopes, extract: (request) => extractKey(request, declaration), verify };
 }
 
-/**
- * The digest under which a key is stored and found: HMAC-SHA-256 as lower-case hex.
- *
- * @throws {ConfigurationError} `INVALID_OPTION` when the secret is shorter than 32 bytes
- */
-export function apiKeyDigest(key: string, secret: string | Uint8Array): string {
-  return digestUnder(secretKey(secret), key);
-}
-
 function verification(options: ApiKeyOptions): Pick<SecurityScheme<string>, 'verify' | 'scopes'> {
   const ways = ['keys', 'store', 'validator'].filter(
     (way) => (options as unknown as Record<string, unknown>)[way] !== undefined,
@@ -124,10 +114,10 @@ function verification(options: ApiKeyOptions): Pick<SecurityScheme<string>, 'ver
   }
   if (way === 'store' && 'store' in options) {
     assertFunction('store.find', (options.store as { find?: unknown } | null)?.find);
-    const secret = secretKey(options.secret);
+    const digestOf = digestUnder(options.secret);
     return {
       scopes: options.scopes,
-      verify: (key) => verifyFromStore(options.store, digestUnder(secret, key)),
+      verify: (key) => verifyFromStore(options.store, digestOf(key)),
     };
   }
   const { name, keys, secret } = options as Extract<ApiKeyOptions, { readonly keys: unknown }>;
@@ -152,29 +142,26 @@ function verificationByList(
       `The API key scheme "${name}" has an empty list of keys, so no caller could ever meet it. Add a key; createApiKey() makes one.`,
     );
   }
-  const secret =
-    givenSecret === undefined ? createSecretKey(randomBytes(MIN_SECRET_BYTES)) : secretKey(givenSecret);
-  const records = new Map<string, ApiKeyRecord | typeof OF_DIGEST>();
+  const digestOf = digestUnder(givenSecret ?? randomBytes(MIN_SECRET_BYTES));
+  const records = digestMap<ApiKeyRecord | typeof OF_DIGEST>(entries.length);
+  const scopes = new Set<string>();
   for (const [index, entry] of entries.entries()) {
     const [digest, record] = hashEntry(`Key ${String(index + 1)} of the API key scheme "${name}"`, entry, {
-      secret,
+      digestOf,
       secretGiven: givenSecret !== undefined,
     });
-    if (records.has(digest)) {
+    if (!records.add(digest, record)) {
       throw configurationError(
         'INVALID_OPTION',
         `Key ${String(index + 1)} of the API key scheme "${name}" is in the list twice. Remove one of the two.`,
       );
     }
-    records.set(digest, record);
+    if (record !== OF_DIGEST) record.scopes?.forEach((scope) => scopes.add(scope));
   }
-  const scopes = [...records.values()].flatMap((record) =>
-    record === OF_DIGEST ? [] : (record.scopes ?? []),
-  );
   return {
-    scopes: [...new Set(scopes)],
+    scopes: [...scopes],
     verify(key) {
-      const digest = digestUnder(secret, key);
+      const digest = digestOf(key);
       const record = records.get(digest);
       return verifyRecord(record === OF_DIGEST ? { id: idOf(digest) } : record);
     },
@@ -190,7 +177,7 @@ function idOf(digest: string): string {
 function hashEntry(
   culprit: string,
   entry: string | ApiKeyEntry,
-  { secret, secretGiven }: { secret: KeyObject; secretGiven: boolean },
+  { digestOf, secretGiven }: { digestOf: DigestOfKey; secretGiven: boolean },
 ): [digest: string, record: ApiKeyRecord | typeof OF_DIGEST] {
   // Null and undefined come from missing environment variables, in JavaScript or past a `!`.
   const given = (
@@ -217,7 +204,7 @@ function hashEntry(
       `${culprit} has a wrong checksum: it was mistyped or cut. Copy it again.`,
     );
   }
-  const digest = digestUnder(secret, given.key);
+  const digest = digestOf(given.key);
   return [
     digest,
     typeof entry === 'string' ? OF_DIGEST : checkedRecord(culprit, given, given.id ?? idOf(digest)),
@@ -314,19 +301,4 @@ function assertPlace({ in: place, name }: ApiKeyDeclaration): void {
       `${JSON.stringify(name)} cannot be the name of the ${place} that holds an API key.`,
     );
   }
-}
-
-function secretKey(secret: string | Uint8Array): KeyObject {
-  const bytes = typeof secret === 'string' ? Buffer.from(secret, 'utf8') : secret;
-  if (!(bytes instanceof Uint8Array) || bytes.byteLength < MIN_SECRET_BYTES) {
-    throw configurationError(
-      'INVALID_OPTION',
-      `The secret under which API keys are hashed must be at least ${String(MIN_SECRET_BYTES)} random bytes.`,
-    );
-  }
-  return createSecretKey(bytes);
-}
-
-function digestUnder(secret: KeyObject, key: string): string {
-  return createHmac('sha256', secret).update(key).digest('hex');
 }

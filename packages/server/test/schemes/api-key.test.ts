@@ -552,24 +552,3 @@ describe('two API keys at once', () => {
     ]);
   });
 });
-
-describe('apiKeyDigest', () => {
-  it('is HMAC-SHA-256 in lower-case hex', () => {
-    expect(apiKeyDigest('k1', SECRET)).toBe(
-      '7987fc357ef43387657193f606c1d5af794ce8bd6b7f91689a288cb0e7390c33',
-    );
-  });
-
-  it('depends on the secret', () => {
-    expect(apiKeyDigest('k1', SECRET)).not.toBe(apiKeyDigest('k1', `${SECRET}!`));
-  });
-
-  it.each([
-    ['short', 's'.repeat(31)],
-    ['missing', undefined],
-  ])('is not made under a %s secret', (_what, secret) => {
-    expect(() => apiKeyDigest('k1', secret as string)).toThrow(
-      expect.objectContaining({ code: 'INVALID_OPTION' }),
-    );
-  });
-});
