@@ -2,7 +2,11 @@ import { createHmac, hash } from 'node:crypto';
 
 import { configurationError } from '../errors.js';
 
-/** Makes the digest of a key of visible ASCII, at most {@link MAX_KEY_LENGTH} long. */
+/**
+ * Makes the digest of a key.
+ *
+ * @throws {RangeError} when it is longer than {@link MAX_KEY_LENGTH}
+ */
 export type DigestOfKey = (key: string) => string;
 
 /** Longer than any sensible key, short enough to hash without thought. */
@@ -30,12 +34,14 @@ export function digestUnder(secret: string | Uint8Array): DigestOfKey {
   const given = secretBytes(secret);
   const block = Buffer.alloc(BLOCK_BYTES);
   block.set(given.length > BLOCK_BYTES ? hash('sha256', given, 'buffer') : given);
-  const inner = Buffer.alloc(BLOCK_BYTES + MAX_KEY_LENGTH);
+  // UTF-8 has at most three bytes for what a string counts as one.
+  const inner = Buffer.alloc(BLOCK_BYTES + 3 * MAX_KEY_LENGTH);
   inner.set(block.map((byte) => byte ^ 0x36));
   const outer = Buffer.alloc(BLOCK_BYTES + 32);
   outer.set(block.map((byte) => byte ^ 0x5c));
   return (key) => {
-    const end = BLOCK_BYTES + inner.write(key, BLOCK_BYTES, 'latin1');
+    if (key.length > MAX_KEY_LENGTH) throw new RangeError('The key is too long.');
+    const end = BLOCK_BYTES + inner.write(key, BLOCK_BYTES);
     const digest = hash('sha256', inner.subarray(0, end), 'binary');
     inner.fill(0, BLOCK_BYTES, end);
     outer.write(digest, BLOCK_BYTES, 'latin1');
