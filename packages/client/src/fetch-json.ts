@@ -12,6 +12,8 @@ export interface FetchJsonOptions {
   readonly headers?: Readonly<Record<string, string>>;
   /** Asked for once more, with other headers, after HTTP 400 or 406. */
   readonly otherHeaders?: Readonly<Record<string, string>>;
+  /** A sentence for whoever gets something else from the URL. */
+  readonly mend?: string | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -21,7 +23,8 @@ export interface FetchJsonOptions {
  * @throws {ClientError} with one of the codes, or `ADDRESS_REFUSED`; or the reason of `signal`
  */
 export async function fetchJson(url: URL, send: Send, options: FetchJsonOptions): Promise<unknown> {
-  const { what, codes, headers = {}, otherHeaders, signal } = options;
+  const { what, codes, headers = {}, otherHeaders, mend, signal } = options;
+  const orElse = mend === undefined ? '' : ` ${mend}`;
   const timer = AbortSignal.timeout(timeout);
   const either = signal === undefined ? timer : AbortSignal.any([signal, timer]);
   const ask = (fields: Readonly<Record<string, string>>) =>
@@ -31,7 +34,7 @@ export async function fetchJson(url: URL, send: Send, options: FetchJsonOptions)
       signal: either,
     });
   const unavailable = (how: string, cause?: unknown) =>
-    new ClientError(codes.unavailable, `${what} cannot be fetched: ${url.origin}${url.pathname} ${how}.`, {
+    new ClientError(codes.unavailable, `${what} cannot be fetched: ${url.origin}${url.pathname} ${how}`, {
       cause,
     });
   try {
@@ -45,14 +48,16 @@ export async function fetchJson(url: URL, send: Send, options: FetchJsonOptions)
     await response.body?.cancel();
     throw unavailable(
       status >= 300 && status < 400
-        ? `answers with a redirect (HTTP ${status}), which is not followed. Give the final address`
-        : `answers HTTP ${status}`,
+        ? `answers with a redirect (HTTP ${status}), which is not followed. Give the final address.`
+        : `answers HTTP ${status}.${orElse}`,
     );
   } catch (error) {
     if (error instanceof ClientError || signal?.aborted === true) throw error;
-    if (error instanceof Unfit) throw new ClientError(codes.invalid, `${what} ${error.message}.`);
+    if (error instanceof Unfit) throw new ClientError(codes.invalid, `${what} ${error.message}.${orElse}`);
     throw unavailable(
-      timer.aborted ? `did not answer within ${timeout / 1000} seconds` : `cannot be reached${codeOf(error)}`,
+      timer.aborted
+        ? `did not answer within ${timeout / 1000} seconds.`
+        : `cannot be reached${codeOf(error)}.`,
       error,
     );
   }

@@ -42,6 +42,15 @@ it('an agent whose certificate nobody vouches for is told from others', async ()
 });
 
 it.each([
+  ['nothing', 404, ''],
+  ['a page', 200, '<html></html>'],
+])('an agent below a path, where there is %s, is told where cards are', async (_what, status, body) => {
+  const port = await portOf(createServer((_request, response) => response.writeHead(status).end(body)));
+  const url = `http://127.0.0.1:${port}/agents/one`;
+  await expect(connect(url, { credentials: [] })).rejects.toThrow(`${url}/.well-known/agent-card.json`);
+});
+
+it.each([
   ['scopes', { scopes: 'a b' }],
   ['scopes', { scopes: ['a b'] }],
   ['tokenUrl', { tokenUrl: '/token' }],

@@ -1,9 +1,11 @@
 import { fetchJson } from '../fetch-json.js';
 import type { Send } from '../guarded-fetch.js';
 
+const WELL_KNOWN = '/.well-known/agent-card.json';
+
 /** Where the card of an agent is: at the well-known path of an origin; any other URL is that of the card itself. */
 export function cardUrl(url: URL): URL {
-  return url.pathname === '/' && url.search === '' ? new URL('/.well-known/agent-card.json', url) : url;
+  return url.pathname === '/' && url.search === '' ? new URL(WELL_KNOWN, url) : url;
 }
 
 /**
@@ -18,6 +20,9 @@ export function fetchCard(url: URL, send: Send, signal?: AbortSignal): Promise<u
     codes: { unavailable: 'CARD_UNAVAILABLE', invalid: 'CARD_INVALID' },
     headers: { 'a2a-version': '1.0' },
     otherHeaders: { 'a2a-version': '0.3' },
+    mend: url.pathname.endsWith('.json')
+      ? undefined
+      : `A URL with a path has to be that of the card, which is usually ${url.origin}${url.pathname.replace(/\/$/, '')}${WELL_KNOWN}.`,
     signal,
   });
 }
