@@ -6,6 +6,7 @@ import { callGate, type AdmittedCall, type GatePlace, type IncomingCall } from '
 import type { HttpResponse } from '../http/response.js';
 import { toAuthRequest } from './auth-request.js';
 import { bodyReader, type BodyReader } from './body-reader.js';
+import { quickLookUps } from './quick-look-ups.js';
 
 export interface GateOptions extends GatePlace {
   /** The largest body, in bytes or as `bytes` reads it (`'1mb'`). Default 100 KiB, as the SDK's. */
@@ -30,7 +31,10 @@ export function createGate(
       typeof bodyLimit === 'number' ? Math.min(bodyLimit, DEFAULT_BODY_LIMIT) : DEFAULT_BODY_LIMIT,
     ),
   };
-  return (req, res, place = req) => pass(new ExpressCall(req, res, readers, place));
+  return (req, res, place = req) => {
+    quickLookUps(req, res);
+    return pass(new ExpressCall(req, res, readers, place));
+  };
 }
 
 /** The part of a request target that is below the URL of the interface. */
