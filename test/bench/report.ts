@@ -76,7 +76,7 @@ ${absoluteLatencyTable(latency)}
 ## One decision, without HTTP
 
 \`security.authenticate(request)\`, ${String(effort.decisions)} times a round, each number of API keys in a process of its own. These budgets are
-times, so that they are about the machine as well: the first row is Node's own part of each decision about an API key.
+times, so that they are about the machine as well: the first row is what Node's \`createHmac\` takes for one API key.
 
 ${decisionTable(decisions)}
 
