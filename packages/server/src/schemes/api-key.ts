@@ -142,13 +142,14 @@ function verificationByList(
       `The API key scheme "${name}" has an empty list of keys, so no caller could ever meet it. Add a key; createApiKey() makes one.`,
     );
   }
-  const digestOf = digestUnder(givenSecret ?? randomBytes(MIN_SECRET_BYTES));
+  const secretGiven = givenSecret !== undefined;
+  const digestOf = digestUnder(secretGiven ? givenSecret : randomBytes(MIN_SECRET_BYTES));
   const records = digestMap<ApiKeyRecord | typeof OF_DIGEST>(entries.length);
   const scopes = new Set<string>();
   for (const [index, entry] of entries.entries()) {
     const [digest, record] = hashEntry(`Key ${String(index + 1)} of the API key scheme "${name}"`, entry, {
       digestOf,
-      secretGiven: givenSecret !== undefined,
+      secretGiven,
     });
     if (!records.add(digest, record)) {
       throw configurationError(

@@ -262,7 +262,7 @@ describe('a key configured wrongly is refused at start-up:', () => {
   const mistyped = createApiKey('acme').replace(/.$/, (last) => (last === 'a' ? 'b' : 'a'));
   const digest = apiKeyDigest('k1', SECRET);
 
-  it.each<[string, readonly unknown[], string | undefined, RegExp]>([
+  it.each<[string, readonly unknown[], string | null | undefined, RegExp]>([
     ['a missing environment variable', [undefined], undefined, /Key 1 .*"X-API-Key".*environment variable/],
     ['null', ['k1', null], undefined, /Key 2 .*environment variable/],
     ['a number', [5], undefined, /Key 1 /],
@@ -298,8 +298,9 @@ describe('a key configured wrongly is refused at start-up:', () => {
     ['an empty list', [], undefined, /"X-API-Key" has an empty list.*createApiKey/],
     ['a secret of 31 bytes', ['k1'], 's'.repeat(31), /at least 32 random bytes/],
     ['an empty secret', ['k1'], '', /at least 32 random bytes/],
+    ['null as the secret', ['k1'], null, /at least 32 random bytes/],
   ])('%s', (_what, keys, secret, message) => {
-    expect(() => listed(keys as string[], secret)).toThrow(
+    expect(() => listed(keys as string[], secret as string | undefined)).toThrow(
       expect.objectContaining({ code: 'INVALID_OPTION', message: expect.stringMatching(message) as string }),
     );
   });
