@@ -94,7 +94,7 @@ describe('npm run bench -- --quick', () => {
   it('measures decisions', () => {
     const alternatives = Array.from({ length: 9 }, (_, more) => `${more + 2} alternatives, the last matches`);
     expect(Object.keys(tables.Decision ?? {})).toEqual([
-      'HMAC-SHA-256 of an API key, nothing else',
+      'createHmac of an API key, nothing else',
       'API key, 1 stored',
       'API key, 100 stored',
       'API key, 100 stored against 1',
