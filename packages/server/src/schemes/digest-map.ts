@@ -1,4 +1,4 @@
-/** What belongs to each of many SHA-256 digests, given as hex. */
+/** What belongs to each of many SHA-256 digests, given as hex. Anything else is a RangeError. */
 export interface DigestMap<Value> {
   get(digest: string): Value | undefined;
   /** @returns false, and changes nothing, when the digest has a value already */
@@ -36,7 +36,9 @@ export function digestMap<Value extends object | string>(capacity: number): Dige
 
   /** The row of the digest, or the empty one where it belongs. */
   function rowOf(digest: string): number {
-    bytesOfSought.write(digest, 'hex');
+    // A part of a digest would leave the rest of the one before in its place.
+    if (bytesOfSought.write(digest, 'hex') !== bytesOfSought.length)
+      throw new RangeError('This is no digest.');
     let row = (sought[0] ?? 0) & mask;
     while (values[row] !== undefined && !isInRow(row)) row = (row + 1) & mask;
     return row;

@@ -42,3 +42,9 @@ it.each([1, 2, 3, 1000])('has room for as many as it was made for (%i)', (capaci
   expect(all.map((digest) => map.get(digest))).toEqual(all);
   expect(map.get('ff'.repeat(32))).toBeUndefined();
 });
+
+it.each(['', 'ab', 'zz'.repeat(32)])('does not take %j for the digest that was asked for before', (part) => {
+  const map = digestMap<string>(CAPACITY);
+  map.add('ab'.repeat(32), 'of another');
+  expect(() => map.get(part)).toThrow(RangeError);
+});
