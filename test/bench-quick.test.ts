@@ -97,10 +97,10 @@ describe('npm run bench -- --quick', () => {
       'createHmac of an API key, nothing else',
       'API key, 1 stored',
       'API key, 100 stored',
-      'API key, 100 stored against 1',
       'JWT seen before',
       '1 alternative',
       ...alternatives,
+      'API key, 100 stored against 1',
       '10 alternatives against 1',
     ]);
   });

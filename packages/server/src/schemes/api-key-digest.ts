@@ -14,6 +14,7 @@ export const MAX_KEY_LENGTH = 4096;
 export const MIN_SECRET_BYTES = 32;
 /** What SHA-256 takes at a time (RFC 2104 calls it B). */
 const BLOCK_BYTES = 64;
+const DIGEST_BYTES = 32;
 
 /**
  * The digest under which a key is stored and found: HMAC-SHA-256 as lower-case hex.
@@ -35,16 +36,20 @@ export function digestUnder(secret: string | Uint8Array): DigestOfKey {
   const block = Buffer.alloc(BLOCK_BYTES);
   block.set(given.length > BLOCK_BYTES ? hash('sha256', given, 'buffer') : given);
   // UTF-8 has at most three bytes for what a string counts as one.
-  const inner = Buffer.alloc(BLOCK_BYTES + 3 * MAX_KEY_LENGTH);
+  const inner = new Uint8Array(BLOCK_BYTES + 3 * MAX_KEY_LENGTH);
   inner.set(block.map((byte) => byte ^ 0x36));
-  const outer = Buffer.alloc(BLOCK_BYTES + 32);
+  const innerText = Buffer.from(inner.buffer);
+  const outer = new Uint8Array(BLOCK_BYTES + DIGEST_BYTES);
   outer.set(block.map((byte) => byte ^ 0x5c));
+  // Most keys are as long as the one before, and to make a view takes a tenth of the whole.
+  let message = inner;
   return (key) => {
     if (key.length > MAX_KEY_LENGTH) throw new RangeError('The key is too long.');
-    const end = BLOCK_BYTES + inner.write(key, BLOCK_BYTES);
-    const digest = hash('sha256', inner.subarray(0, end), 'binary');
+    const end = BLOCK_BYTES + innerText.write(key, BLOCK_BYTES);
+    if (message.length !== end) message = inner.subarray(0, end);
+    const digest = hash('sha256', message, 'binary');
     inner.fill(0, BLOCK_BYTES, end);
-    outer.write(digest, BLOCK_BYTES, 'latin1');
+    for (let index = 0; index < DIGEST_BYTES; index++) outer[BLOCK_BYTES + index] = digest.charCodeAt(index);
     return hash('sha256', outer, 'hex');
   };
 }
