@@ -23,41 +23,49 @@ export interface DecisionMeasurements {
 /** The first rounds are for warming up. */
 const WARM_UP_ROUNDS = 2;
 
+/** A file of the folder `decisions`, and how much it measures. */
+type Process = readonly [file: string, effort: Effort];
+
 /** The decision, and the client's part, without HTTP; each kind in a process of its own. */
 export async function measureDecisions(effort: Effort): Promise<DecisionMeasurements> {
-  return {
-    hmac: await measureRounds('hmac', [effort]),
+  const [hmac, apiKey, seenJwt, alternatives] = await measureRounds(effort.rounds, [
+    [['hmac', effort]],
     // In one process, a million keys would slow down what is measured with one.
-    apiKey: await measureRounds(
-      'api-key',
-      effort.keyCounts.map((count) => ({ ...effort, keyCounts: [count] })),
-    ),
-    seenJwt: await measureRounds('seen-jwt', [effort]),
-    alternatives: await measureRounds('alternatives', [effort]),
-    client: await measureRounds('client', [effort]),
-  };
+    effort.keyCounts.map((count): Process => ['api-key', { ...effort, keyCounts: [count] }]),
+    [['seen-jwt', effort]],
+    [['alternatives', effort]],
+  ]);
+  const [client] = await measureRounds(effort.rounds, [[['client', effort]]]);
+  return { hmac, apiKey, seenJwt, alternatives, client };
 }
 
-/** @param efforts one for each process; they take turns */
-async function measureRounds(kind: string, efforts: readonly Effort[]): Promise<DecisionTimes> {
-  const children: Child[] = [];
+/**
+ * The times of each kind. All processes take turns, so that each kind is measured over the whole time, in which the machine
+ * is now faster and now slower.
+ */
+async function measureRounds<const Kinds extends readonly (readonly Process[])[]>(
+  rounds: number,
+  kinds: Kinds,
+): Promise<{ [Index in keyof Kinds]: DecisionTimes }> {
+  const measured = kinds.map((): Record<string, number[]> => ({}));
+  const children: { readonly child: Child; readonly times: Record<string, number[]> }[] = [];
   try {
-    for (const effort of efforts) {
-      const child = new Child(`decisions/${kind}`, effort);
-      children.push(child);
-      await child.message();
-    }
-    const times: Record<string, number[]> = {};
-    const rounds = efforts[0]?.rounds ?? 0;
-    for (let round = -WARM_UP_ROUNDS; round < rounds; round++) {
-      for (const child of rotated(children, round + WARM_UP_ROUNDS)) {
-        const measured = await child.ask<RoundTimes>('round');
-        if (round < 0) continue;
-        for (const [name, microseconds] of Object.entries(measured)) (times[name] ??= []).push(microseconds);
+    for (const [index, times] of measured.entries()) {
+      for (const [file, effort] of kinds[index] ?? []) {
+        const child = new Child(`decisions/${file}`, effort);
+        children.push({ child, times });
+        await child.message();
       }
     }
-    return times;
+    for (let round = -WARM_UP_ROUNDS; round < rounds; round++) {
+      for (const { child, times } of rotated(children, round + WARM_UP_ROUNDS)) {
+        const ofRound = await child.ask<RoundTimes>('round');
+        if (round < 0) continue;
+        for (const [name, microseconds] of Object.entries(ofRound)) (times[name] ??= []).push(microseconds);
+      }
+    }
+    return measured as { [Index in keyof Kinds]: DecisionTimes };
   } finally {
-    await Promise.all(children.map((child) => child.stop()));
+    await Promise.all(children.map(({ child }) => child.stop()));
   }
 }

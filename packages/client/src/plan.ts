@@ -70,7 +70,7 @@ export function planFor(
   credentials: Credentials,
   policy: PlanPolicy,
 ): AuthenticationPlan {
-  const candidates = candidatesOf(credentials);
+  const candidates = candidatesFor(card, credentials);
   const requirements = card.requirements.length === 0 ? [{}] : card.requirements;
   const alternatives = requirements.map((requirement) => plan(requirement, card, candidates, policy));
   return { chosen: choose(alternatives), alternatives };
@@ -87,15 +87,27 @@ export function choose(alternatives: readonly PlannedAlternative[]): PlannedAlte
   );
 }
 
-/** The sources that may be tried for a scheme, by its id. */
-type Candidates = (schemeId: string) => readonly CredentialSource[];
+/** The sources that may be tried. */
+interface Candidates {
+  readonly of: (schemeId: string) => readonly CredentialSource[];
+  /** What is said where there is none. */
+  readonly none: string;
+}
 
-function candidatesOf(credentials: Credentials): Candidates {
+function candidatesFor({ schemes }: AgentCardSecurity, credentials: Credentials): Candidates {
   const sources = requireSources(credentials);
-  if (Array.isArray(credentials)) return () => Object.values(sources);
-  return (id) => {
-    const source = Object.hasOwn(sources, id) ? sources[id] : undefined;
-    return source === undefined ? [] : [source];
+  const none = 'There is no credential for it.';
+  if (Array.isArray(credentials)) return { of: () => Object.values(sources), none };
+  const misnamed = Object.keys(sources).filter((id) => !schemes.has(id));
+  return {
+    of: (id) => Object.entries(sources).flatMap(([given, source]) => (given === id ? [source] : [])),
+    none:
+      misnamed.length === 0
+        ? none
+        : `${none} There is one for ${misnamed
+            .slice(0, 5)
+            .map((id) => quote(id, 30))
+            .join(', ')}, which the card does not declare.`,
   };
 }
 
@@ -152,7 +164,8 @@ function plan(
     }
     const found = match(
       ways,
-      candidates(schemeId).filter((source) => !taken.has(source)),
+      candidates.of(schemeId).filter((source) => !taken.has(source)),
+      candidates.none,
     );
     if (typeof found === 'string') {
       reasons.push([schemeId, found]);
@@ -186,8 +199,9 @@ function scopeProblem(scopes: readonly string[], { scopes: allowed }: PlanPolicy
 function match(
   ways: readonly SecuritySchemeDeclaration[],
   sources: readonly CredentialSource[],
+  none: string,
 ): { scheme: SecuritySchemeDeclaration; source: CredentialSource } | string {
-  if (sources.length === 0) return 'There is no credential for it.';
+  if (sources.length === 0) return none;
   const pairs = sources.flatMap((source) =>
     ways.map((scheme) => ({ source, scheme, unfit: unfitFor(source, scheme) })),
   );

@@ -99,6 +99,12 @@ describe('the reasons', () => {
     expect(reasons({ key: [] }, {})).toEqual({ key: 'There is no credential for it.' });
   });
 
+  it('say that what there is has a name that the card has not', () => {
+    expect(reasons({ key: [] }, { Key: apiKey('k') })).toEqual({
+      key: 'There is no credential for it. There is one for "Key", which the card does not declare.',
+    });
+  });
+
   it('say what the source says', () => {
     expect(reasons({ mtls: [] }, { mtls: token })).toEqual({
       mtls: 'A bearer token is no mutualTLS credential.',

@@ -18,14 +18,16 @@ export function authorizationCredentials(request: AuthRequest, authScheme: strin
   }
   const [field] = fields;
   if (field === undefined) return undefined;
-  if (field.slice(0, authScheme.length).toLowerCase() !== authScheme.toLowerCase()) return undefined;
-  const rest = field.slice(authScheme.length);
+  const name = field.slice(0, authScheme.length);
+  if (name !== authScheme && name.toLowerCase() !== authScheme.toLowerCase()) return undefined;
   // Another auth-scheme whose name merely begins like ours.
-  if (rest !== '' && !/^[ \t]/.test(rest)) return undefined;
+  if (!['', ' ', '\t'].includes(field.charAt(name.length))) return undefined;
   if (field.length > MAX_LENGTH) {
     throw new MalformedCredential('The Authorization header is too long.');
   }
-  const credentials = rest.replace(/^ +/, '');
+  let start = name.length;
+  while (field[start] === ' ') start++;
+  const credentials = field.slice(start);
   if (credentials === '') {
     throw new MalformedCredential(`The Authorization header holds no credentials after ${authScheme}.`);
   }
