@@ -1,13 +1,14 @@
 import { randomBytes } from 'node:crypto';
 import { EventEmitter, once } from 'node:events';
+import type { IncomingMessage } from 'node:http';
 import { connect } from 'node:net';
 import { setImmediate } from 'node:timers/promises';
 import { deflateSync, gzipSync } from 'node:zlib';
 
-import { AgentSecurity, httpBearer, type DecisionEvent } from '@a2a-auth/server';
+import { AgentSecurity, apiKey, httpBearer, type DecisionEvent } from '@a2a-auth/server';
 import { agentRouter } from '@a2a-auth/server/express';
 import express from 'express';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 
 import { combinations, type Combination } from '../support/client.js';
 import { createSecurity, denied, granted, type Headers } from '../support/credentials.js';
@@ -143,6 +144,82 @@ describe('the body', () => {
     const [combination] = combinations;
     const next = await send(running.jsonRpcUrl, combination, sendMessage(combination), granted.partner);
     expect(await next.text()).toContain('Done.');
+  });
+
+  /** The headers of a call, and the first bytes of its body. */
+  const begin = (length: number, credential: string) =>
+    [
+      'POST /a2a/jsonrpc HTTP/1.1',
+      'Host: agent',
+      'Connection: close',
+      'A2A-Version: 1.0',
+      'Content-Type: application/json',
+      `Content-Length: ${String(length)}`,
+      credential,
+      '',
+      '{',
+    ].join('\r\n');
+
+  it('that is aborted while its caller is verified leaves an event', async () => {
+    const happened = new EventEmitter();
+    const asked = once(happened, 'asked');
+    const decided = once(happened, 'decided') as Promise<[DecisionEvent]>;
+    const validator = async () => {
+      const answer = once(happened, 'answer');
+      happened.emit('asked');
+      await answer;
+      return undefined;
+    };
+    const running = await startAgent({
+      security: new AgentSecurity({ onDecision: (event) => happened.emit('decided', event) })
+        .addSecurityScheme('user', httpBearer({ validator }))
+        .addSecurityRequirement({ user: [] }),
+    });
+    const socket = connect({ port: running.port, host: '127.0.0.1' });
+    const arrived = once(running.server, 'request') as Promise<[IncomingMessage]>;
+    socket.write(begin(100, 'Authorization: Bearer a-guess'));
+    const [request] = await arrived;
+    await asked;
+    const gone = new Promise((resolve) => request.once('close', resolve));
+    socket.resetAndDestroy();
+    await gone;
+    happened.emit('answer');
+    const [event] = await decided;
+    expect(event).toMatchObject({ granted: false, schemes: [{ outcome: 'refused' }] });
+  });
+
+  it('that took long is worth nothing when the credential was revoked meanwhile', async () => {
+    let revoked = false;
+    let asked = 0;
+    const happened = new EventEmitter();
+    const first = once(happened, 'asked');
+    const store = {
+      find() {
+        asked += 1;
+        happened.emit('asked');
+        return { id: 'k', revoked };
+      },
+    };
+    const secret = 'a server secret of 32 bytes, or more';
+    const running = await startAgent({
+      security: new AgentSecurity()
+        .addSecurityScheme('key', apiKey({ in: 'header', name: 'X-API-Key', store, secret }))
+        .addSecurityRequirement({ key: [] }),
+    });
+    const text = JSON.stringify(jsonRpc('SendMessage', { message: message['1.0'] }));
+    const socket = connect({ port: running.port, host: '127.0.0.1' });
+    socket.write(begin(text.length, 'X-API-Key: any-key'));
+    await first;
+    await setImmediate();
+    revoked = true;
+    const now = performance.now.bind(performance);
+    const clock = vi.spyOn(performance, 'now').mockImplementation(() => now() + 2_000);
+    socket.write(text.slice(1));
+    const answer = (await socket.toArray()).join('');
+    clock.mockRestore();
+    expect(answer).toContain('TASK_STATE_AUTH_REQUIRED');
+    expect(running.executor.calls).toHaveLength(0);
+    expect(asked).toBe(2);
   });
 
   it('in many pieces is read whole', async () => {

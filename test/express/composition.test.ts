@@ -93,7 +93,11 @@ describe('the pieces, used by hand', () => {
   it('shut the agent when another AgentSecurity let the caller in', async () => {
     await expectShut(
       await start((app, agent) => {
-        mountPieces(app, agent, { protectedBy: createSecurity() });
+        const security = createSecurity();
+        const requestHandler = security.protect(agent.requestHandler);
+        mountPieces(app, agent, {
+          authenticate: ({ binding }) => authenticate({ security, requestHandler, binding }),
+        });
       }),
     );
   });
@@ -514,12 +518,26 @@ describe('wiring that would leave the agent open, or deaf', () => {
   const { requestHandler: unprotected } = createAgent(agentCard('http://agent.example'));
   const security = createSecurity();
   const binding = 'JSONRPC' as const;
+  type Protected = ReturnType<typeof security.protect>;
 
   it.each([
     ['authenticate', () => authenticate({ security, requestHandler: unprotected, binding })],
     ['agentCardRoute', () => agentCardRoute({ security, requestHandler: unprotected })],
   ])('%s refuses a request handler that is not protected', (_what, wire) => {
     expect(wire).toThrow(expect.objectContaining({ code: 'UNPROTECTED_HANDLER' }));
+  });
+
+  it.each([
+    ['authenticate', (requestHandler: Protected) => authenticate({ security, requestHandler, binding })],
+    ['agentCardRoute', (requestHandler: Protected) => agentCardRoute({ security, requestHandler })],
+  ])('%s refuses a request handler that another AgentSecurity protects', (_what, wire) => {
+    const other = createSecurity().protect(unprotected);
+    expect(() => wire(other)).toThrow(
+      expect.objectContaining({
+        code: 'UNPROTECTED_HANDLER',
+        message: expect.stringContaining('another AgentSecurity') as string,
+      }),
+    );
   });
 
   it('authenticate refuses a binding that it does not know', () => {

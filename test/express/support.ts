@@ -33,7 +33,6 @@ export interface Pieces {
   readonly security?: AgentSecurity<string>;
   readonly authenticate?: (options: AuthenticateOptions) => RequestHandler;
   readonly userBuilder?: typeof userBuilder;
-  readonly protectedBy?: AgentSecurity<string>;
 }
 
 export const passOn: RequestHandler = (_req, _res, next) => {
@@ -47,7 +46,7 @@ export function mountPieces(
   pieces: Pieces = {},
 ): void {
   const security = pieces.security ?? createSecurity();
-  const handler = (pieces.protectedBy ?? security).protect(requestHandler);
+  const handler = security.protect(requestHandler);
   const sdkOptions = {
     requestHandler: handler,
     userBuilder: pieces.userBuilder ?? userBuilder,

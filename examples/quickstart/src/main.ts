@@ -31,6 +31,19 @@ if (!Number.isInteger(port) || port < 1 || port > 65_532) {
   );
   process.exit(1);
 }
+const unknownArguments = process.argv.slice(2).filter((argument) => argument !== '--json');
+if (unknownArguments.length > 0) {
+  console.error(`There is only the argument --json, and no ${unknownArguments.join(' ')}.`);
+  process.exit(1);
+}
+process.once('uncaughtException', (error: NodeJS.ErrnoException & { port?: number }) => {
+  console.error(
+    error.code === 'EADDRINUSE'
+      ? `Port ${String(error.port)} is taken. Set PORT to a number that is free, like the next three: PORT=42000 npm start`
+      : error,
+  );
+  process.exit(1);
+});
 const baseUrl = `http://localhost:${String(port)}`;
 const resource = `${baseUrl}/a2a`;
 const endpoints = {

@@ -3,16 +3,17 @@ import { createAuthenticator, type Authentication, type Authenticator } from './
 import type { AuthRequiredTask } from './denial.js';
 import { ClientError } from './errors.js';
 import { findDenial } from './find-denial.js';
+import { lenient } from './listener.js';
 import { guardedFetch, type Send } from './guarded-fetch.js';
 import {
   choose,
   planAuthentication,
+  reasonsOf,
   type AuthenticationPlan,
   type Credentials,
   type PlannedAlternative,
 } from './plan.js';
 import { checkPolicy, isAllowedDestination, type ClientPolicy, type Policy } from './policy.js';
-import { quote } from './quote.js';
 import { isSecure } from './secure-url.js';
 
 export interface AuthenticationOptions {
@@ -52,7 +53,8 @@ export interface AuthenticatingFetchOptions extends AuthenticationOptions {
  * @throws {ClientError} `NO_ALTERNATIVE` when no alternative of the card can be met, `INVALID_OPTION`
  */
 export function authenticatingFetch(options: AuthenticatingFetchOptions): typeof fetch {
-  const { fetch: given, onAuthRequired } = options;
+  const { fetch: given } = options;
+  const onAuthRequired = lenient('onAuthRequired', options.onAuthRequired);
   const { alternative, policy, authenticator } = prepare(options);
   if (given !== undefined && alternative.steps.some(({ scheme }) => scheme.type === 'mutualTLS')) {
     throw new ClientError(
@@ -120,14 +122,9 @@ export function prepare(
 }
 
 function noAlternative({ alternatives }: AuthenticationPlan): ClientError {
-  const lines = alternatives.slice(0, 10).map(({ reasons }) =>
-    Object.entries(reasons)
-      .map(([id, reason]) => `${quote(id, 60)}: ${reason.slice(0, 300)}`)
-      .join(' '),
-  );
   return new ClientError(
     'NO_ALTERNATIVE',
-    `No alternative of the agent card can be met with these credentials. ${lines.join(' Or ')}`,
+    `No alternative of the agent card can be met with these credentials. ${reasonsOf(alternatives)}`,
   );
 }
 

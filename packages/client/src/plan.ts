@@ -8,6 +8,7 @@ import { readCard, type AgentCardSecurity } from './card/read-card.js';
 import type { CredentialSource } from './credential-source.js';
 import { destinationProblem } from './destination.js';
 import { ClientError } from './errors.js';
+import { notice } from './notice.js';
 import { quote } from './quote.js';
 import { isScope } from './scopes.js';
 
@@ -49,7 +50,7 @@ export interface PlanPolicy {
 }
 
 /**
- * Finds out which alternative of a card can be met with which credentials. Pure: nothing is fetched or sent.
+ * Finds out which alternative of a card can be met with which credentials. Nothing is fetched or sent.
  *
  * Chosen is the first alternative that can be met without a person; else, where the card has one, the alternative `{}`
  * that uses nothing; else the first that can be met with a person.
@@ -73,7 +74,29 @@ export function planFor(
   const candidates = candidatesFor(card, credentials);
   const requirements = card.requirements.length === 0 ? [{}] : card.requirements;
   const alternatives = requirements.map((requirement) => plan(requirement, card, candidates, policy));
-  return { chosen: choose(alternatives), alternatives };
+  const chosen = choose(alternatives);
+  const tried = alternatives.filter(({ requirement }) => Object.keys(requirement).length > 0);
+  if (
+    chosen?.steps.length === 0 &&
+    candidates.any &&
+    tried.length > 0 &&
+    tried.every(({ meetable }) => !meetable)
+  ) {
+    notice('CREDENTIALS_UNUSED', `No credentials are sent. ${reasonsOf(tried)}`);
+  }
+  return { chosen, alternatives };
+}
+
+/** Why none of them can be met, for people to read. */
+export function reasonsOf(alternatives: readonly PlannedAlternative[]): string {
+  return alternatives
+    .slice(0, 10)
+    .map(({ reasons }) =>
+      Object.entries(reasons)
+        .map(([id, reason]) => `${quote(id, 60)}: ${reason.slice(0, 300)}`)
+        .join(' '),
+    )
+    .join(' Or ');
 }
 
 /** Of those that can be met. */
@@ -89,6 +112,7 @@ export function choose(alternatives: readonly PlannedAlternative[]): PlannedAlte
 
 /** The sources that may be tried. */
 interface Candidates {
+  readonly any: boolean;
   readonly of: (schemeId: string) => readonly CredentialSource[];
   /** What is said where there is none. */
   readonly none: string;
@@ -97,9 +121,11 @@ interface Candidates {
 function candidatesFor({ schemes }: AgentCardSecurity, credentials: Credentials): Candidates {
   const sources = requireSources(credentials);
   const none = 'There is no credential for it.';
-  if (Array.isArray(credentials)) return { of: () => Object.values(sources), none };
+  const any = Object.keys(sources).length > 0;
+  if (Array.isArray(credentials)) return { any, of: () => Object.values(sources), none };
   const misnamed = Object.keys(sources).filter((id) => !schemes.has(id));
   return {
+    any,
     of: (id) => Object.entries(sources).flatMap(([given, source]) => (given === id ? [source] : [])),
     none:
       misnamed.length === 0
@@ -113,26 +139,27 @@ function candidatesFor({ schemes }: AgentCardSecurity, credentials: Credentials)
 
 /** @throws {ClientError} `INVALID_OPTION` when these are no credential sources */
 export function requireSources(credentials: Credentials): Readonly<Record<string, CredentialSource>> {
-  if (typeof credentials !== 'object' || credentials === null) throw notSources();
-  return Object.fromEntries(Object.entries(credentials).map(([id, source]) => [id, requireSource(source)]));
-}
-
-function requireSource(source: unknown): CredentialSource {
-  const { interactive, unfitFor, credential } = (source ?? {}) as Partial<CredentialSource>;
-  if (
-    typeof interactive !== 'boolean' ||
-    typeof unfitFor !== 'function' ||
-    typeof credential !== 'function'
-  ) {
-    throw notSources();
+  if (typeof credentials !== 'object' || credentials === null || isSource(credentials)) throw notSources();
+  for (const [id, source] of Object.entries(credentials)) {
+    if (!isSource(source)) throw notSources(id);
   }
-  return source as CredentialSource;
+  return Object.fromEntries(Object.entries(credentials));
 }
 
-function notSources(): ClientError {
+function isSource(source: unknown): source is CredentialSource {
+  const { interactive, unfitFor, credential } = (source ?? {}) as Partial<CredentialSource>;
+  return (
+    typeof interactive === 'boolean' && typeof unfitFor === 'function' && typeof credential === 'function'
+  );
+}
+
+/** @param culprit the name, or the number in the list, of the one that is none */
+function notSources(culprit?: string): ClientError {
   return new ClientError(
     'INVALID_OPTION',
-    'credentials must be a record of credential sources by scheme id, or a list of them: { partnerKey: apiKey(key) }.',
+    culprit === undefined
+      ? 'credentials must be a record of credential sources by scheme id, or a list of them: { partnerKey: apiKey(key) }.'
+      : `credentials: what there is for ${quote(culprit, 30)} is no credential source, such as apiKey(key) or clientCredentials({ ... }).`,
   );
 }
 

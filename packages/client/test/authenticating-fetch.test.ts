@@ -427,6 +427,23 @@ it.each(Object.entries(inTask))(
   },
 );
 
+it('hands on the answer also where onAuthRequired fails', async () => {
+  const warnings = vi.spyOn(process, 'emitWarning').mockReturnValue();
+  const [answer, message] = Object.values(inTask)[0] ?? [];
+  const fetch = authenticatingFetch({
+    url,
+    card: tokenCard,
+    credentials: [bearer('t')],
+    fetch: scriptedFetch(answer as Answer).fetch,
+    onAuthRequired: () => {
+      throw new Error('no screen');
+    },
+  });
+  expect((await fetch(endpoint, message)).status).toBe(200);
+  expect(warnings).toHaveBeenCalledExactlyOnceWith(expect.stringContaining('no screen'), expect.anything());
+  warnings.mockRestore();
+});
+
 describe('what is no denial', () => {
   it.each([
     ['a completed task', done],

@@ -50,6 +50,26 @@ it.each([
   await expect(connect(url, { credentials: [] })).rejects.toThrow(`${url}/.well-known/agent-card.json`);
 });
 
+const wellKnown = '/.well-known/agent-card.json';
+
+it.each<[string, string, (origin: string) => string]>([
+  [
+    'the URL of an endpoint',
+    '/a2a/jsonrpc',
+    (origin) => ` HTTP 404. .+ usually ${origin}${wellKnown}, or ${origin}/a2a/jsonrpc${wellKnown}\\.`,
+  ],
+  ['an old path', '/.well-known/agent.json', (origin) => ` HTTP 404. .+ usually ${origin}${wellKnown}\\.`],
+  ['the well-known path', wellKnown, () => ' HTTP 404\\.'],
+  ['the well-known path below another', `/agents/one${wellKnown}`, () => ' HTTP 404\\.'],
+])('where cards are is told to who finds none at %s', async (_what, path, told) => {
+  const port = await portOf(createServer((_request, response) => response.writeHead(404).end()));
+  const origin = `http://127.0.0.1:${port}`;
+  await expect(connect(`${origin}${path}`, { credentials: [] })).rejects.toMatchObject({
+    code: 'CARD_UNAVAILABLE',
+    message: expect.stringMatching(new RegExp(`${told(origin)}$`)) as string,
+  });
+});
+
 it.each([
   ['scopes', { scopes: 'a b' }],
   ['scopes', { scopes: ['a b'] }],
@@ -85,4 +105,14 @@ it('authenticationHandler says that its endpoint is none', () => {
 it('a source says that an issuer is to be a text', () => {
   const issuer = new URL('https://login.example') as unknown as string;
   expect(() => clientCredentials({ issuer, clientId: 'c', clientSecret: 's' })).toThrow(/as text/);
+});
+
+it('a source says that a secret has the line break of its file', () => {
+  const options = { issuer: 'https://login.example', clientId: 'c', clientSecret: 'secret\n' };
+  expect(() => clientCredentials(options)).toThrow(
+    expect.objectContaining({
+      code: 'INVALID_OPTION',
+      message: expect.stringMatching(/clientSecret has a line break/) as string,
+    }) as Error,
+  );
 });

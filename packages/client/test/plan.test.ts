@@ -1,5 +1,13 @@
-import { apiKey, basic, bearer, planAuthentication, type Credentials } from '@a2a-auth/client';
-import { describe, expect, it } from 'vitest';
+import {
+  apiKey,
+  basic,
+  bearer,
+  CLIENT_NOTICE_CHANNEL,
+  planAuthentication,
+  type Credentials,
+} from '@a2a-auth/client';
+import { subscribe, unsubscribe } from 'node:diagnostics_channel';
+import { describe, expect, it, onTestFinished } from 'vitest';
 
 import {
   basicScheme,
@@ -65,6 +73,40 @@ describe('the choice', () => {
   it('uses nothing with a card that requires nothing', () => {
     const plan = planAuthentication(cardJson(schemes), { key: apiKey('k') });
     expect(plan.chosen).toMatchObject({ requirement: {}, meetable: true, steps: [] });
+  });
+});
+
+describe('credentials that are left unused', () => {
+  const noticesOf = (requirements: Parameters<typeof cardJson>[1], credentials: Credentials) => {
+    const notices: unknown[] = [];
+    const listener = (notice: unknown) => notices.push(notice);
+    subscribe(CLIENT_NOTICE_CHANNEL, listener);
+    onTestFinished(() => {
+      unsubscribe(CLIENT_NOTICE_CHANNEL, listener);
+    });
+    planAuthentication(cardJson(schemes, requirements), credentials);
+    return notices;
+  };
+
+  it('under a misspelt id are told of, where calls are made without any', () => {
+    const credentials = { Key: apiKey('k') };
+    expect(chosen([{ key: [] }, {}], credentials)).toEqual({});
+    expect(noticesOf([{ key: [] }, {}], credentials)).toEqual([
+      {
+        code: 'CREDENTIALS_UNUSED',
+        message: expect.stringMatching(/"key": .* There is one for "Key"/) as string,
+      },
+    ]);
+  });
+
+  it.each<[string, Parameters<typeof cardJson>[1], Credentials]>([
+    ['there are none', [{ key: [] }, {}], {}],
+    ['they are used', [{ key: [] }, {}], { key: apiKey('k') }],
+    ['the card requires nothing', [], { Key: apiKey('k') }],
+    ['they would need a person', [{ oauth: [] }, {}], { oauth: person }],
+    ['the card has nothing to call without', [{ key: [] }], { Key: apiKey('k') }],
+  ])('are not told of when %s', (_what, requirements, credentials) => {
+    expect(noticesOf(requirements, credentials)).toEqual([]);
   });
 });
 
@@ -189,6 +231,18 @@ it.each([undefined, null, 'key', { key: 'secret' }, [undefined], { key: { intera
     );
   },
 );
+
+it.each<[string, unknown]>([
+  ['key', { token, key: 'secret' }],
+  ['1', [token, undefined]],
+])('names %j, which is no credential source', (name, credentials) => {
+  expect(() => planAuthentication(cardJson(schemes), credentials as never)).toThrow(
+    expect.objectContaining({
+      code: 'INVALID_OPTION',
+      message: expect.stringContaining(`"${name}"`) as string,
+    }),
+  );
+});
 
 it('finds no credential in what a record inherits', () => {
   const card = JSON.parse(

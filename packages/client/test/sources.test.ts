@@ -53,6 +53,27 @@ it.each(['', 'two tokens', 't\r\nx: y', 't"', 'tö', '=t', undefined])('bearer r
   ).rejects.toMatchObject({ code: 'CREDENTIAL_UNUSABLE' });
 });
 
+it.each(['Bearer abc', 'abc\n'])('bearer says what is wrong with %j', (token) => {
+  expect(() => bearer(token)).toThrow(
+    expect.objectContaining({
+      code: 'INVALID_OPTION',
+      message: expect.stringContaining(
+        'without "Bearer" before it, and with no space or line break around it',
+      ) as string,
+    }),
+  );
+});
+
+it.each([
+  ['apiKey', apiKey(() => undefined as unknown as string), key],
+  ['bearer', bearer(() => undefined as unknown as string), http],
+])('%s names the scheme for which its function gives nothing', async (_name, source, scheme) => {
+  await expect(ask(source, scheme)).rejects.toMatchObject({
+    code: 'CREDENTIAL_UNUSABLE',
+    message: expect.stringContaining('"s"') as string,
+  });
+});
+
 it.each([
   ['a:b', 'p'],
   ['a\n', 'p'],

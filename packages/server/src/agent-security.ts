@@ -6,7 +6,7 @@ import type { SecurityRequirementDeclaration, SecuritySchemeDeclaration } from '
 import { publishSecurity, type PublishedSecurity } from './card/publish.js';
 import { compilePolicy, secretHeaders, type RegisteredRequirement } from './configuration.js';
 import { decide, decideCall, denyAnonymous, isConditional } from './decide.js';
-import { Denied, isFinal, isMadeBy, sign, type Decision } from './decision.js';
+import { Denied, Granted, isFinal, isMadeBy, sign, type Decision } from './decision.js';
 import { hasDecisionListeners, publishDecision, type DecisionListener } from './decision-event.js';
 import { configurationError } from './errors.js';
 import {
@@ -194,6 +194,7 @@ export class AgentSecurity<Ids extends string = never> {
     // A grant by another agent's security opens nothing here, nor does one for another operation.
     sign(final, this, true, final === decision ? undefined : call.operation);
     publishDecision(final, call, policy.schemes, this.#options.onDecision);
+    if (final.granted) Granted.release(final);
     return final;
   }
 
@@ -205,6 +206,7 @@ export class AgentSecurity<Ids extends string = never> {
     this.#frozenPolicy();
     return protectRequestHandler(
       {
+        by: this,
         recognise: (decision, operation) =>
           decision !== undefined && isFinal(decision, this, operation) ? decision : undefined,
         denyUnauthenticated: (operation) => this.#denyUnauthenticated(operation),

@@ -25,6 +25,12 @@ export class CallerUser implements User {
   }
 }
 
+/** The same caller, for keeping: with the principals, and without the credentials and the request. */
+export function lastingUser(user: User | undefined): User | undefined {
+  const decision = CallerUser.decisionOf(user);
+  return decision?.granted === true ? new CallerUser(Granted.withoutSecrets(decision)) : user;
+}
+
 /** The caller's principal is asked of a call that this library did not authenticate. */
 export class NotAuthenticated extends Error {
   override readonly name = 'NotAuthenticated';

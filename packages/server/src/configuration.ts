@@ -2,7 +2,7 @@ import { credentialPlace, type SecurityRequirementDeclaration } from './card/dec
 import { ConfigurationError, type ConfigurationProblem } from './errors.js';
 import type { Policy, RegisteredScheme } from './policy.js';
 import { protectedResourceMetadataUrl } from './protected-resource.js';
-import type { StepUp } from './scheme.js';
+import type { SecurityScheme, StepUp } from './scheme.js';
 import { isScope } from './scope.js';
 import { isSecure } from './secure-url.js';
 
@@ -86,6 +86,7 @@ function findProblems(configuration: Configuration): ConfigurationProblem[] {
     }
     seen.add(id);
   }
+  problems.push(...misplacedKeys(schemes));
 
   if (requirements.length === 0 && !allowAnonymous) {
     problems.push({
@@ -102,6 +103,25 @@ function findProblems(configuration: Configuration): ConfigurationProblem[] {
   return problems;
 }
 
+/** A key in the query whose header is declared is refused as misplaced, so that it could never be met. */
+function misplacedKeys(schemes: readonly RegisteredScheme[]): ConfigurationProblem[] {
+  const keysIn = (place: 'header' | 'query') =>
+    schemes.flatMap(({ id, scheme }) => {
+      const declaration = (scheme as Partial<SecurityScheme> | null | undefined)?.declaration;
+      return declaration?.type === 'apiKey' && declaration.in === place
+        ? [{ id, name: declaration.name }]
+        : [];
+    });
+  return keysIn('header').flatMap(({ id, name }) =>
+    keysIn('query')
+      .filter((other) => other.name === name)
+      .map((other) => ({
+        code: 'CONFLICTING_PLACE' as const,
+        message: `The security schemes "${id}" and "${other.id}" want a key of the same name, "${name}", in the header and in the query. Give one of them another name.`,
+      })),
+  );
+}
+
 function schemeProblems(id: unknown, scheme: unknown): ConfigurationProblem[] {
   const problems: ConfigurationProblem[] = [];
   // The ids are keys of a JSON object on the card; OpenAPI (components) allows just these characters.
@@ -116,7 +136,7 @@ function schemeProblems(id: unknown, scheme: unknown): ConfigurationProblem[] {
       ...problems,
       {
         code: 'INVALID_SCHEME',
-        message: `The security scheme "${String(id)}" is ${typeof scheme === 'function' ? 'a function' : String(scheme)}, and not an object with extract() and verify(). Is an await missing, or a call?`,
+        message: `The security scheme "${String(id)}" is ${typeof scheme === 'function' ? 'a function' : String(scheme)}, and not an object with extract() and verify(). Is an await missing, a call, or the flow in the flows of oauth2FromIssuer?`,
       },
     ];
   }
@@ -124,7 +144,11 @@ function schemeProblems(id: unknown, scheme: unknown): ConfigurationProblem[] {
   if (typeof candidate.extract !== 'function' || typeof candidate.verify !== 'function') {
     problems.push({
       code: 'INVALID_SCHEME',
-      message: `The security scheme "${String(id)}" has no extract() or no verify(). A scheme that cannot verify would let everyone pass; see the SecurityScheme contract.`,
+      message: `The security scheme "${String(id)}" has no extract() or no verify(). ${
+        typeof candidate.verify === 'function'
+          ? 'If it is a token verifier, it belongs into httpBearer({ verifier }).'
+          : 'A scheme that cannot verify would let everyone pass; see the SecurityScheme contract.'
+      }`,
     });
   }
   if (candidate.declaration !== undefined && !isDeclaration(candidate.declaration)) {

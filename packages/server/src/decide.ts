@@ -14,6 +14,7 @@ import { isPromise } from './is-promise.js';
 import type { Operation } from './operation.js';
 import { createPrincipal, type Principal } from './principal.js';
 import type { Policy, PolicyRequirement, RegisteredScheme } from './policy.js';
+import { redact } from './redact.js';
 import type { Verification } from './scheme.js';
 import { isStrongEnough, lackingScopes } from './shortfall.js';
 
@@ -458,17 +459,4 @@ function describe(error: unknown, credential: unknown): string {
   } catch {
     return 'Something was thrown that has no description.';
   }
-}
-
-/** A message that quotes the credential, as a careless verifier's may, must not carry it into a log. */
-function redact(text: string, credential: unknown): string {
-  const values =
-    typeof credential === 'object' && credential !== null ? Object.values(credential) : [credential];
-  const secrets = values
-    .filter(
-      (secret): secret is string => typeof secret === 'string' && secret !== '' && text.includes(secret),
-    )
-    .sort((one, other) => other.length - one.length) // A password may begin with the user name.
-    .map((secret) => secret.replace(/[\\^$.*+?()[\]{}|]/g, '\\$&'));
-  return secrets.length === 0 ? text : text.replace(new RegExp(secrets.join('|'), 'g'), '[credential]');
 }

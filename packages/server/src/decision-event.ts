@@ -93,7 +93,7 @@ function reportOf(
       isTooWeak && outcome.status === 'verified'
         ? loginOf(outcome.principal)
         : 'detail' in outcome
-          ? outcome.detail
+          ? oneLine(outcome.detail)
           : undefined,
     principalId: 'principal' in outcome ? outcome.principal?.id : undefined,
   };
@@ -109,4 +109,9 @@ function loginOf({ claims: { acr, auth_time: authTime } }: Principal): string {
       : 'neither text nor a number';
   };
   return `Its acr is ${shown(acr)}, and its auth_time ${shown(authTime)}.`;
+}
+
+/** What callers sent may be quoted in it: it can neither end a line of a log, steer a terminal, nor flood it. */
+function oneLine(detail: string | undefined): string | undefined {
+  return detail?.slice(0, 1000).replaceAll(/[\p{C}\p{Zl}\p{Zp}]/gu, '\u{fffd}');
 }

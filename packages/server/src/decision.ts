@@ -122,7 +122,7 @@ export class Granted extends Traceable {
   /** The principal of the scheme registered first among those of the alternative that was met. */
   readonly principal: Principal;
   readonly #parts: readonly VerifiedPart[];
-  readonly #evaluation: Evaluation;
+  #evaluation: Evaluation;
   #principals: ReadonlyMap<string, Principal> | undefined;
 
   /** @param parts in the order of registration; none for the anonymous caller */
@@ -151,6 +151,17 @@ export class Granted extends Traceable {
 
   static evaluation(granted: Granted): Evaluation {
     return granted.#evaluation;
+  }
+
+  /** Lets go of the request: a task may keep the grant for as long as it runs. */
+  static release(granted: Granted): void {
+    granted.#evaluation = { ...granted.#evaluation, request: undefined };
+  }
+
+  /** Who was let in, for keeping: without the credentials and the request. It opens nothing. */
+  static withoutSecrets(granted: Granted): Granted {
+    const parts = granted.#parts.map((part) => ({ ...part, credential: undefined }));
+    return new Granted(parts, { request: undefined, outcomes: [], credentials: [], durationMs: undefined });
   }
 }
 

@@ -57,6 +57,7 @@ export function certificateForwarding(options: ForwardedCertificateOptions): Cer
   return {
     headers,
     view(request) {
+      if (request instanceof ForwardedRequest) return request;
       const present = headers.filter((name) => request.header(name).length > 0);
       if (present.length === 0 || isProxy(request.peerAddress))
         return new ForwardedRequest(request, format, isProxy, none);

@@ -11,13 +11,19 @@ export function tell<Event>(
   { option, code }: { readonly option: string; readonly code: string },
 ): void {
   const warn = (error: unknown) => {
-    process.emitWarning(`${option} threw: ${error instanceof Error ? error.message : String(error)}`, {
-      code,
-    });
+    process.emitWarning(`${option} threw: ${describe(error)}`, { code });
   };
   try {
     Promise.resolve(listener?.(event)).catch(warn);
   } catch (error) {
     warn(error);
+  }
+}
+
+function describe(error: unknown): string {
+  try {
+    return error instanceof Error ? error.message : String(error);
+  } catch {
+    return 'something that cannot be read';
   }
 }

@@ -140,7 +140,7 @@ function encodeIssuer(issuer: string): string {
 export function toEpochMilliseconds(moment: number | Date): number {
   const milliseconds = moment instanceof Date ? moment.getTime() : moment * 1000;
   if (!Number.isFinite(milliseconds) || milliseconds >= 1e14) {
-    throw new TypeError('A moment in time must be a valid Date or a number of seconds since the epoch.');
+    throw new TypeError('expiresAt must be a valid Date or a number of seconds since the epoch.');
   }
   return milliseconds;
 }

@@ -10,6 +10,8 @@ import type { Operation } from './operation.js';
 
 /** What protecting a request handler needs of an `AgentSecurity`. */
 export interface Protection {
+  /** The `AgentSecurity` itself. */
+  readonly by: object;
   /** Undefined unless this very `AgentSecurity` made the decision, and concluded it for this operation. */
   recognise(decision: Decision | undefined, operation: Operation): Decision | undefined;
   /** The denial of a call that nobody authenticated, which it reports. */
@@ -31,16 +33,27 @@ export class DeniedCall extends RestRequestMalformedError {
   }
 }
 
-const guardedHandlers = new WeakSet();
+/** Each with whose `protect()` made it. */
+const guardedHandlers = new WeakMap<object, object>();
 
 /**
- * @throws {ConfigurationError} `UNPROTECTED_HANDLER` unless `AgentSecurity.protect()` returned it
+ * @throws {ConfigurationError} `UNPROTECTED_HANDLER` unless the `protect()` of this `AgentSecurity` returned it
  */
-export function assertProtected(handler: object | undefined, user: string): void {
-  if (handler !== undefined && guardedHandlers.has(handler)) return;
-  throw configurationError(
+export function assertProtected(handler: object | undefined, by: object, user: string): void {
+  const protectedBy = handler === undefined ? undefined : guardedHandlers.get(handler);
+  if (protectedBy === by) return;
+  throw protectedBy === undefined
+    ? configurationError(
+        'UNPROTECTED_HANDLER',
+        `${user} was given a request handler that is not protected, so that a call past it would reach the agent. Give it what security.protect(requestHandler) returns, and the same to the SDK's handlers.`,
+      )
+    : protectedByAnother(user);
+}
+
+function protectedByAnother(user: string): Error {
+  return configurationError(
     'UNPROTECTED_HANDLER',
-    `${user} was given a request handler that is not protected, so that a call past it would reach the agent. Give it what security.protect(requestHandler) returns, and the same to the SDK's handlers.`,
+    `${user} was given a request handler that another AgentSecurity protects, which denies every call that this one lets in. Use one AgentSecurity for both.`,
   );
 }
 
@@ -55,6 +68,9 @@ export function protectRequestHandler(protection: Protection, handler: A2AReques
       'protect() needs the request handler of the SDK, such as a DefaultRequestHandler.',
     );
   }
+
+  if (![undefined, protection.by].includes(guardedHandlers.get(handler)))
+    throw protectedByAnother('protect()');
 
   function decisionOf(context: ServerCallContext, operation: Operation): Decision {
     return (
@@ -148,7 +164,7 @@ export function protectRequestHandler(protection: Protection, handler: A2AReques
       return handler.deleteTaskPushNotificationConfig(params, context);
     },
   };
-  guardedHandlers.add(guarded);
+  guardedHandlers.set(guarded, protection.by);
   return guarded;
 }
 

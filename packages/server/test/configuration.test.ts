@@ -4,6 +4,7 @@ import {
   apiKey,
   httpBasic,
   httpBearer,
+  jwt,
   type AgentSecurityOptions,
   type SecurityScheme,
   type StepUp,
@@ -115,6 +116,15 @@ describe('a scheme', () => {
     const { codes, message } = diagnosis(security);
     expect(codes).toEqual(['INVALID_SCHEME']);
     expect(message).toMatch(/"bad".*verify\(\)/);
+  });
+
+  it('that is a token verifier: INVALID_SCHEME, which says where it belongs', () => {
+    const security = securityOf({ good: headerScheme('x-b') });
+    const verifier = jwt({ issuer: 'https://issuer.example', audience: 'agent', secret: 's'.repeat(32) });
+    security.addSecurityScheme('bad', verifier as unknown as SecurityScheme);
+    const { codes, message } = diagnosis(security);
+    expect(codes).toEqual(['INVALID_SCHEME']);
+    expect(message).toMatch(/"bad".*httpBearer\({ verifier }\)/);
   });
 });
 
@@ -244,7 +254,7 @@ describe('a requirement', () => {
   it.each([
     ['two cookies that differ in case', key('cookie', 'Key'), key('cookie', 'key')],
     ['two query parameters that differ in case', key('query', 'Key'), key('query', 'key')],
-    ['a header and a query parameter of one name', key('header', 'key'), key('query', 'key')],
+    ['a header and a query parameter that differ in case', key('header', 'Key'), key('query', 'key')],
     ['bearer and an API key', httpBearer({ validator: nobody }), key('header', 'x-api-key')],
   ])('for %s can be met', (_what, one, other) => {
     expect(conflict(one, other).codes).toEqual([]);
@@ -385,5 +395,23 @@ describe('secretHeaders', () => {
       signed: headerScheme('x-key', undefined, { secretHeaders: ['X-Signature'] }),
     });
     expect([...security.secretHeaders]).toContain('x-signature');
+  });
+});
+
+describe('a key in the header and one in the query of the same name', () => {
+  const key = (place: 'header' | 'query', name: string) => apiKey({ in: place, name, keys: ['a-key'] });
+
+  it('cannot both be met, also as alternatives', () => {
+    const security = new AgentSecurity()
+      .addSecurityScheme('h', key('header', 'api_key'))
+      .addSecurityScheme('q', key('query', 'api_key'))
+      .addSecurityRequirement({ h: [] })
+      .addSecurityRequirement({ q: [] });
+    expect(() => security.validate()).toThrow(
+      expect.objectContaining({
+        problems: [expect.objectContaining({ code: 'CONFLICTING_PLACE' })],
+        message: expect.stringContaining('"h" and "q"') as string,
+      }),
+    );
   });
 });

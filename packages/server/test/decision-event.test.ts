@@ -318,6 +318,19 @@ describe('a secret in the event', () => {
   });
 });
 
+it('has one line of bounded length for what a caller may have written', async () => {
+  const quoting = headerScheme('x-a', () => ({
+    verified: false,
+    reason: 'invalid',
+    detail: `"x" ok\n2026-11-29 INFO granted \u001b[2K\u2028${'y'.repeat(5000)}`,
+  }));
+  const [event] = await eventsOf({ a: quoting }, authRequest({ header: { 'x-a': 'alice' } }));
+  const { detail } = event?.schemes[0] ?? {};
+  expect(detail).toMatch(/^"x" ok.2026-11-29 INFO granted .\[2K.y+$/);
+  expect(detail).not.toMatch(/[\p{C}\p{Zl}\p{Zp}]/u);
+  expect(detail).toHaveLength(1000);
+});
+
 describe('a hook that fails', () => {
   let warnings: MockInstance;
   beforeEach(() => {
@@ -341,6 +354,14 @@ describe('a hook that fails', () => {
     expect(warnings).toHaveBeenCalledExactlyOnceWith(expect.stringContaining('disk full'), {
       code: 'A2A_AUTH_ON_DECISION',
     });
+  });
+
+  it('with something that cannot be read changes no decision either', async () => {
+    const decision = await decideWith(() => {
+      throw Object.create(null);
+    });
+    expect(decision.granted).toBe(true);
+    expect(warnings).toHaveBeenCalledOnce();
   });
 
   it('asynchronously does not bring the process down, and is warned of', async () => {

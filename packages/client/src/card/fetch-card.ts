@@ -20,9 +20,17 @@ export function fetchCard(url: URL, send: Send, signal?: AbortSignal): Promise<u
     codes: { unavailable: 'CARD_UNAVAILABLE', invalid: 'CARD_INVALID' },
     headers: { 'a2a-version': '1.0' },
     otherHeaders: { 'a2a-version': '0.3' },
-    mend: url.pathname.endsWith('.json')
-      ? undefined
-      : `A URL with a path has to be that of the card, which is usually ${url.origin}${url.pathname.replace(/\/$/, '')}${WELL_KNOWN}.`,
+    mend: mendOf(url),
     signal,
   });
+}
+
+/** The usual mistakes are the URL of an endpoint, or of an agent below a path. */
+function mendOf({ origin, pathname }: URL): string | undefined {
+  if (pathname.endsWith(WELL_KNOWN)) return undefined;
+  const below =
+    pathname === '/' || pathname.endsWith('.json')
+      ? ''
+      : `, or ${origin}${pathname.replace(/\/$/, '')}${WELL_KNOWN}`;
+  return `A URL with a path has to be that of the card itself, which is usually ${origin}${WELL_KNOWN}${below}.`;
 }

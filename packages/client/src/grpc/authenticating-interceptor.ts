@@ -14,6 +14,7 @@ import type { AuthenticatingFetchOptions } from '../authenticating-fetch.js';
 import type { Authentication, Authenticator } from '../authenticator.js';
 import { isObject } from '../card/json.js';
 import type { TlsIdentity } from '../credential-source.js';
+import { lenient } from '../listener.js';
 import { messageIn } from '../sent-message.js';
 import { channels } from './channels.js';
 import { startExchange, type GrpcExchange } from './exchange.js';
@@ -38,7 +39,8 @@ export interface AuthenticatingInterceptorOptions
  */
 export function authenticatingInterceptor(options: AuthenticatingInterceptorOptions): Interceptor {
   const { endpoint, authenticator } = prepareCalls(options);
-  const session = { endpoint, authenticator, channelFor: channels(endpoint), onTask: options.onAuthRequired };
+  const onTask = lenient('onAuthRequired', options.onAuthRequired);
+  const session = { endpoint, authenticator, channelFor: channels(endpoint), onTask };
   return (callOptions) => new InterceptingCall(repeatableCall(session, callOptions));
 }
 

@@ -41,6 +41,14 @@ export function checkClientAuthentication(name: string, options: ClientAuthentic
   if (clientSecret !== undefined && (typeof clientSecret !== 'string' || clientSecret === '')) {
     throw new ClientError('INVALID_OPTION', `${name}(): clientSecret must be a non-empty string.`);
   }
+  // RFC 6749 Appendix A.2
+  // eslint-disable-next-line no-control-regex
+  if (clientSecret !== undefined && /[\x00-\x1f\x7f]/.test(clientSecret)) {
+    throw new ClientError(
+      'INVALID_OPTION',
+      `${name}(): clientSecret has a line break or another control character. Was it read from a file?`,
+    );
+  }
   if ([clientSecret, privateKey, tls].filter((way) => way !== undefined).length > 1) {
     throw new ClientError('INVALID_OPTION', `${name}() takes one of clientSecret, privateKey and tls.`);
   }

@@ -17,7 +17,7 @@ import {
   toClientAuth,
   type ClientAuthenticationOptions,
 } from './client-authentication.js';
-import { notice } from './notice.js';
+import { notice } from '../notice.js';
 import { boundedFetch, type OutboundOptions } from './outbound.js';
 import { toClientError } from './token-error.js';
 import {

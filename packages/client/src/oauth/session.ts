@@ -1,4 +1,4 @@
-import { notice } from './notice.js';
+import { notice } from '../notice.js';
 import type { Tokens } from './tokens.js';
 
 /** Tokens, and what they were asked for. */

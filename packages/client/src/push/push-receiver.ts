@@ -2,6 +2,7 @@ import type { TaskPushNotificationConfig } from '@a2a-js/sdk';
 import { LRUCache } from 'lru-cache';
 
 import { ClientError } from '../errors.js';
+import { lenient } from '../listener.js';
 import { isSecure } from '../secure-url.js';
 import {
   agentSignatures,
@@ -102,7 +103,9 @@ const places: Readonly<Record<string, CredentialPlace>> = {
  * @throws {ClientError} `INVALID_OPTION`
  */
 export function pushNotificationReceiver(options: PushNotificationReceiverOptions): PushNotificationReceiver {
-  const { onNotification, isKnownTask, onRefused, agents = [], maxBytes = 1024 * 1024 } = options;
+  const { onNotification, isKnownTask, agents = [], maxBytes = 1024 * 1024 } = options;
+  // A log that fails must not decide about notifications.
+  const onRefused = lenient('onRefused', options.onRefused);
   const { registrations = memoryPushRegistrations(), apiKeyHeader = 'X-API-Key' } = options;
   const isSigned = agents.length > 0;
   const { scheme = isSigned ? 'token' : 'Bearer' } = options;
@@ -208,11 +211,7 @@ export function pushNotificationReceiver(options: PushNotificationReceiverOption
     }
     if (refused === undefined) return new Response(null, { status: 200 });
     const { status } = refused;
-    try {
-      onRefused?.(refused);
-    } catch {
-      // A log that fails must not decide about notifications.
-    }
+    onRefused?.(refused);
     return new Response(null, { status, headers: answerHeaders(status) });
   };
   const answerHeaders = (status: number): Record<string, string> => {

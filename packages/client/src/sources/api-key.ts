@@ -1,6 +1,7 @@
 import type { CredentialSource } from '../credential-source.js';
 import { ClientError } from '../errors.js';
 import { isHeaderValue } from '../header-value.js';
+import { quote } from '../quote.js';
 
 /**
  * An API key, put where the card declares it: a header, the query or a cookie.
@@ -12,17 +13,20 @@ export function apiKey(key: string | (() => string | Promise<string>)): Credenti
   if (typeof key !== 'function' && !isHeaderValue(key))
     throw new ClientError(
       'INVALID_OPTION',
-      'apiKey(): the key must be a text of visible ASCII characters. Is an environment variable missing?',
+      'apiKey(): the key must be a text of visible ASCII characters, with no space or line break around it. Was it read from a file, or is an environment variable missing?',
     );
   return {
     interactive: false,
     unfitFor: (scheme) =>
       scheme.type === 'apiKey' ? undefined : `An API key is no ${scheme.type} credential.`,
-    async credential({ scheme }) {
+    async credential({ scheme, schemeId }) {
       if (scheme.type !== 'apiKey') throw new TypeError('An API key meets apiKey schemes only.');
       const value = typeof key === 'function' ? await key() : key;
       if (!isHeaderValue(value))
-        throw new ClientError('CREDENTIAL_UNUSABLE', 'The API key is no text of visible ASCII characters.');
+        throw new ClientError(
+          'CREDENTIAL_UNUSABLE',
+          `The API key for ${quote(schemeId)} is no text of visible ASCII characters, with no space or line break around it.`,
+        );
       switch (scheme.in) {
         case 'header':
           return { headers: { [scheme.name.toLowerCase()]: value } };

@@ -16,7 +16,10 @@ export function bearer(
   token: string | ((request: CredentialRequest) => string | Promise<string>),
 ): CredentialSource {
   if (typeof token !== 'function' && !(typeof token === 'string' && b64token.test(token)))
-    throw new ClientError('INVALID_OPTION', 'A bearer token is a text of the characters of RFC 6750 §2.1.');
+    throw new ClientError(
+      'INVALID_OPTION',
+      'bearer(): the token must be a text of the characters of RFC 6750 §2.1, without "Bearer" before it, and with no space or line break around it. Was it read from a file, or is an environment variable missing?',
+    );
   return {
     interactive: false,
     unfitFor(scheme) {
@@ -31,7 +34,7 @@ export function bearer(
       if (typeof value !== 'string' || !b64token.test(value))
         throw new ClientError(
           'CREDENTIAL_UNUSABLE',
-          'The bearer token has characters that RFC 6750 §2.1 does not allow.',
+          `The bearer token for ${quote(request.schemeId)} is no text of the characters of RFC 6750 §2.1, without "Bearer" before it.`,
         );
       return { headers: { authorization: `Bearer ${value}` } };
     },

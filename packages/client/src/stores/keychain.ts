@@ -4,7 +4,7 @@ import { homedir } from 'node:os';
 import { isAbsolute, join } from 'node:path';
 
 import { ClientError } from '../errors.js';
-import { notice } from '../oauth/notice.js';
+import { notice } from '../notice.js';
 import { unlessAborted } from '../oauth/shared-work.js';
 import { fileTokenStore } from './file.js';
 import { systemKeychain } from './system-keychain.js';

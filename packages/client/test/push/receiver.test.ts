@@ -160,3 +160,11 @@ describe('options', () => {
     await receiver.register({ issuer: 'https://other.example' });
   });
 });
+
+it('answers, and goes on, when the log of refusals fails later', async () => {
+  const warnings = vi.spyOn(process, 'emitWarning').mockReturnValue();
+  const { receiver } = setUp({ onRefused: vi.fn().mockRejectedValue(new Error('disk full')) });
+  expect((await receiver.handle(post({}))).status).toBe(401);
+  await new Promise(setImmediate);
+  expect(warnings).toHaveBeenCalledExactlyOnceWith(expect.stringContaining('disk full'), expect.anything());
+});

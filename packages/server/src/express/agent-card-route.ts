@@ -22,7 +22,7 @@ export interface AgentCardRouteOptions {
  */
 export function agentCardRoute({ security, requestHandler, maxAge }: AgentCardRouteOptions): RequestHandler {
   security.validate();
-  assertProtected(requestHandler, 'agentCardRoute');
+  assertProtected(requestHandler, security, 'agentCardRoute');
   const endpoint = agentCardEndpoint(security, requestHandler, maxAge);
 
   async function serve(req: Request, res: Response): Promise<void> {

@@ -1,6 +1,6 @@
 import express, { type Request, type RequestHandler, type Response } from 'express';
 
-import { bodyTypes, mediaTypeOf, notJson, notSentAsJson, type ParsedBody } from '../http/body.js';
+import { bodyError, bodyTypes, mediaTypeOf, notJson, notSentAsJson, type ParsedBody } from '../http/body.js';
 import type { HttpBinding } from '../http/call.js';
 
 export type BodyReader = (req: Request, res: Response) => ParsedBody | Promise<ParsedBody>;
@@ -76,6 +76,9 @@ function hasBody({ headers }: Request): boolean {
 function readPlain(req: Request): ParsedBody | Promise<ParsedBody> {
   // Nearly every body came with its headers. No event has to be waited for then.
   if (req.complete) return parseJson(String(req.read() ?? ''));
+  const aborted = bodyError(400, 'request.aborted', 'The caller has left.');
+  // Nothing more is heard of a request that ended before.
+  if (req.destroyed) return { error: aborted };
   return new Promise((resolve) => {
     const chunks: Buffer[] = [];
     req.on('data', (chunk: Buffer) => chunks.push(chunk));
@@ -84,6 +87,9 @@ function readPlain(req: Request): ParsedBody | Promise<ParsedBody> {
     });
     req.on('error', (error) => {
       resolve({ error });
+    });
+    req.on('close', () => {
+      resolve({ error: aborted });
     });
   });
 }

@@ -4,7 +4,7 @@ import type { A2ARequestHandler, RequestHeaders } from '@a2a-js/sdk/server';
 import type { AgentSecurity } from '../agent-security.js';
 import type { AuthRequest } from '../auth-request.js';
 import { CallerUser } from '../caller.js';
-import type { Granted } from '../decision.js';
+import { Granted } from '../decision.js';
 import { configurationError } from '../errors.js';
 import { agentCardUrl, assertProtected } from '../protect.js';
 import { bodyErrorResponse, mayBeForged, notSentAsJson, type ParsedBody } from './body.js';
@@ -45,6 +45,8 @@ export interface AdmittedCall {
   readonly body: unknown;
 }
 
+/** Milliseconds that a body may take to arrive before the credentials are verified again. */
+const MOST_FOR_BODY = 1000;
 const VERSION_HEADER = A2A_VERSION_HEADER.toLowerCase();
 
 /**
@@ -60,7 +62,7 @@ export function callGate({
   binding,
 }: GatePlace): (incoming: IncomingCall) => Promise<AdmittedCall | HttpResponse> {
   security.validate();
-  assertProtected(requestHandler, 'authenticate');
+  assertProtected(requestHandler, security, 'authenticate');
   if (binding !== 'JSONRPC' && binding !== 'HTTP+JSON') {
     throw configurationError(
       'INVALID_OPTION',
@@ -70,9 +72,16 @@ export function callGate({
   const buildContext = contextBuilder(security);
 
   async function pass(incoming: IncomingCall): Promise<AdmittedCall | HttpResponse> {
-    const provisional = await security.authenticate(incoming.auth);
+    const early = await security.authenticate(incoming.auth);
     const { method, headers } = incoming;
-    const read = await incoming.readBody(provisional.granted);
+    const startedAt = performance.now();
+    const read = await incoming.readBody(early.granted);
+    // The caller decides when the body ends, and may have lost the right to call by then.
+    const provisional =
+      early.granted && performance.now() - startedAt > MOST_FOR_BODY
+        ? // As it was seen before: whoever remembers a request, for its DPoP proof, knows it again.
+          await security.authenticate(Granted.evaluation(early).request ?? incoming.auth)
+        : early;
     const isForgeable = 'body' in read && mayBeForged(binding, method, headers);
     const parsed = isForgeable ? { error: notSentAsJson() } : read;
     const body = 'body' in parsed ? parsed.body : undefined;

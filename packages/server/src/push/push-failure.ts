@@ -1,3 +1,5 @@
+import { tell } from '../listener.js';
+
 /** A notification that a webhook will not get. It holds no secrets. */
 export interface PushFailure {
   /**
@@ -24,11 +26,7 @@ export function failureReport(listener: PushFailureListener | undefined): PushFa
   let untold = 0;
   return (failure) => {
     if (listener !== undefined) {
-      try {
-        listener(failure);
-      } catch (error) {
-        warn(`onFailure threw: ${error instanceof Error ? error.message : String(error)}`);
-      }
+      tell(listener, failure, { option: 'onFailure', code: 'A2A_AUTH_PUSH' });
       return;
     }
     if (Date.now() - warnedAt < WARNING_INTERVAL) {

@@ -4,12 +4,14 @@ import type { AgentOptions } from 'node:https';
 import type { StreamResponse, Task, TaskPushNotificationConfig } from '@a2a-js/sdk';
 import { V03PushNotificationSerializer } from '@a2a-js/sdk/compat/v0_3/server';
 import {
+  ServerCallContext,
+  STATE_HEADERS_KEY,
   V1PushNotificationSerializer,
   type PushNotificationSender,
   type PushNotificationStore,
-  type ServerCallContext,
 } from '@a2a-js/sdk/server';
 
+import { CallerUser, lastingUser, principalsOf } from '../caller.js';
 import { configurationError } from '../errors.js';
 import { MAX_TIMEOUT } from '../timeout.js';
 import { deliverer, type Outcome } from './deliver.js';
@@ -85,6 +87,7 @@ export function pushNotificationSender(
     const { taskId } = event;
     const stored = await load(store, taskId, context);
     const bodies = serializer(event);
+    const claims = sizeOfClaims(context);
     for (const [index, { config, wireVersion }] of stored.entries()) {
       const refuse = (detail: string) => {
         report({ reason: 'refused', taskId, configId: config.id, origin: originOf(config), detail });
@@ -133,8 +136,8 @@ export function pushNotificationSender(
           origin: url.origin,
           // Not the tenant as well: callers name any they like, and would be somebody else with each.
           caller: context.user?.userName ?? '',
-          // The webhook is as large as its caller made it, and the tenant as well.
-          size: body.bytes.byteLength + JSON.stringify([config, context.tenant]).length,
+          // The webhook is as large as its caller made it, and the tenant and the claims as well.
+          size: body.bytes.byteLength + JSON.stringify([config, context.tenant]).length + claims,
           queuedAt: loadedAt,
           attempt,
         });
@@ -167,7 +170,8 @@ export function pushNotificationSender(
         failed(error);
         return;
       }
-      await reading.run(taskId, () => enqueue(event, context)).catch(failed);
+      const lasting = lastingContext(context);
+      await reading.run(taskId, () => enqueue(event, lasting)).catch(failed);
     },
     async flush() {
       await reading.settled();
@@ -192,6 +196,34 @@ function describe(error: unknown): string {
   if (error instanceof WebhookRefused) return error.message;
   if (error instanceof Unreadable) return 'the store of webhooks does not answer';
   return `an error (${error instanceof Error ? error.name : typeof error}) kept it from being sent`;
+}
+
+/**
+ * What the store is asked with. A notification may wait for minutes, and must not keep the request, its headers and the
+ * credentials for so long.
+ */
+function lastingContext(context: ServerCallContext): ServerCallContext {
+  const state = new Map(context.state);
+  state.delete(STATE_HEADERS_KEY);
+  const user = lastingUser(context.user);
+  const { tenant, requestedVersion } = context;
+  return new ServerCallContext({
+    state,
+    requestedVersion,
+    ...(user === undefined ? {} : { user }),
+    ...(tenant === undefined ? {} : { tenant }),
+  });
+}
+
+/** In characters of JSON. */
+function sizeOfClaims(context: ServerCallContext): number {
+  if (CallerUser.decisionOf(context.user) === undefined) return 0;
+  try {
+    return JSON.stringify([...principalsOf(context).values()]).length;
+  } catch {
+    // A scheme may have put anything there; 16 KiB are all the headers that a caller can send.
+    return 16 * 1024;
+  }
 }
 
 function taskIdOf({ payload }: StreamResponse): string {

@@ -77,6 +77,15 @@ export type ApiKeyOptions = {
 
 /** In the place of the record of a key given as a string: its digest says it all, and a million need no record each. */
 const OF_DIGEST = 'of digest';
+const FIELDS_OF_ENTRY: ReadonlySet<string> = new Set([
+  'key',
+  'digest',
+  'id',
+  'owner',
+  'scopes',
+  'expiresAt',
+  'revoked',
+]);
 const UNKNOWN_KEY: Verification = { verified: false, reason: 'invalid', detail: 'No such key is known.' };
 
 /**
@@ -136,7 +145,13 @@ function verificationByList(
   givenSecret: string | Uint8Array | undefined,
 ): Pick<SecurityScheme<string>, 'verify' | 'scopes'> {
   const given: unknown = entries;
-  if (!Array.isArray(given) || given.length === 0) {
+  if (!Array.isArray(given)) {
+    throw configurationError(
+      'INVALID_OPTION',
+      `The keys of the API key scheme "${name}" must be a list of strings and entries.`,
+    );
+  }
+  if (given.length === 0) {
     throw configurationError(
       'INVALID_OPTION',
       `The API key scheme "${name}" has an empty list of keys, so no caller could ever meet it. Add a key; createApiKey() makes one.`,
@@ -181,9 +196,18 @@ function hashEntry(
   { digestOf, secretGiven }: { digestOf: DigestOfKey; secretGiven: boolean },
 ): [digest: string, record: ApiKeyRecord | typeof OF_DIGEST] {
   // Null and undefined come from missing environment variables, in JavaScript or past a `!`.
-  const given = (
-    typeof entry === 'object' && (entry as unknown) !== null ? entry : { key: entry }
-  ) as ApiKeyEntry;
+  const isEntry = typeof entry === 'object' && (entry as unknown) !== null && isPlain(entry);
+  const given = (isEntry ? entry : { key: entry }) as ApiKeyEntry;
+  const unknown = Object.keys(given).filter((field) => !FIELDS_OF_ENTRY.has(field));
+  if (unknown.length > 0) {
+    // A key in the place of a name is not to be told.
+    const names = unknown.map((field) => (/^[A-Za-z]{1,20}$/.test(field) ? field : '(no name)'));
+    // With a misspelt end or revocation, it would be good for ever.
+    throw configurationError(
+      'INVALID_OPTION',
+      `${culprit} has fields that are not known: ${names.join(', ')}. There are ${[...FIELDS_OF_ENTRY].join(', ')}.`,
+    );
+  }
   if ('digest' in given) {
     if (!secretGiven || !/^[0-9a-f]{64}$/.test(given.digest)) {
       throw configurationError(
@@ -196,13 +220,13 @@ function hashEntry(
   if (typeof given.key !== 'string' || !isKey(given.key)) {
     throw configurationError(
       'INVALID_OPTION',
-      `${culprit} is not a string of 1 to ${String(MAX_KEY_LENGTH)} visible ASCII characters. Is an environment variable missing?`,
+      `${culprit} is not a string of 1 to ${String(MAX_KEY_LENGTH)} visible ASCII characters, with no space and no line break. Was it read from a file, or is an environment variable missing?`,
     );
   }
   if (isMistypedApiKey(given.key)) {
     throw configurationError(
       'INVALID_OPTION',
-      `${culprit} has a wrong checksum: it was mistyped or cut. Copy it again.`,
+      `${culprit} has a wrong checksum: it was mistyped. Copy it again.`,
     );
   }
   const digest = digestOf(given.key);
@@ -210,6 +234,10 @@ function hashEntry(
     digest,
     typeof entry === 'string' ? OF_DIGEST : checkedRecord(culprit, given, given.id ?? idOf(digest)),
   ];
+}
+
+function isPlain(entry: object): boolean {
+  return !Array.isArray(entry) && !ArrayBuffer.isView(entry);
 }
 
 function checkedRecord(culprit: string, record: Omit<ApiKeyRecord, 'id'>, id: string): ApiKeyRecord {
@@ -294,8 +322,8 @@ function assertPlace({ in: place, name }: ApiKeyDeclaration): void {
       ? typeof name === 'string' && name !== ''
       : typeof name === 'string' &&
         /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/.test(name) &&
-        // Node drops a header of this name.
-        !(place === 'header' && name === '__proto__');
+        // Node drops a header of the first name; keys in cookies have a place of their own.
+        !(place === 'header' && ['__proto__', 'cookie'].includes(name.toLowerCase()));
   if (!usable) {
     throw configurationError(
       'INVALID_OPTION',

@@ -1,7 +1,7 @@
 import type { AuthRequest } from '../auth-request.js';
 import type { SecuritySchemeDeclaration } from '../card/declaration.js';
 import type { Challenge } from '../challenge.js';
-import { MalformedCredential } from '../errors.js';
+import { configurationError, MalformedCredential } from '../errors.js';
 import { isPromise } from '../is-promise.js';
 import type { SchemeDenial, SecurityScheme, Verification, VerifyContext } from '../scheme.js';
 import type { DpopVerifier } from '../tokens/dpop.js';
@@ -20,6 +20,8 @@ export interface BearerTokenOptions {
 /**
  * A scheme whose credential is a bearer token (RFC 6750), or one bound to its sender: by DPoP (RFC 9449) where `dpop` is
  * given, by the client certificate (RFC 8705) wherever a token says so.
+ *
+ * @throws {ConfigurationError} `INVALID_OPTION` when `dpop` is no DPoP verifier
  */
 export function bearerTokenScheme({
   declaration,
@@ -27,6 +29,10 @@ export function bearerTokenScheme({
   verifier,
   dpop,
 }: BearerTokenOptions): SecurityScheme<string> {
+  if (dpop !== undefined && typeof (dpop as Partial<DpopVerifier> | null)?.check !== 'function') {
+    throw configurationError('INVALID_OPTION', 'The option dpop must be what dpop() returns.');
+  }
+
   function verify(token: string, context: VerifyContext): Verification | Promise<Verification> {
     const verification = verifier.verify(token, context);
     return isPromise(verification)

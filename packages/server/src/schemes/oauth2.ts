@@ -89,6 +89,7 @@ function oauth2Scheme(
   if (
     typeof scopes !== 'object' ||
     scopes === null ||
+    Array.isArray(scopes) ||
     !Object.values(scopes).every((text) => typeof text === 'string')
   ) {
     throw configurationError('INVALID_OPTION', `${name}: scopes must map each scope to its description.`);

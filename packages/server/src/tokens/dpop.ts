@@ -99,7 +99,9 @@ export function dpop(options: DpopOptions = {}): DpopVerifier {
     const { htm, htu, ath, iat, jti, nonce } = claims;
     if (jkt !== thumbprint) return problem('it is signed by another key than the token is bound to');
     if (htm !== request.method) return problem('its "htm" is another method');
-    if (!isSameUrl(htu, requestUrl(request, resource))) return problem('its "htu" is another URL');
+    const url = requestUrl(request, resource);
+    if (!isSameUrl(htu, url))
+      return problem(`its "htu" is ${withoutQuery(htu)}, and not ${withoutQuery(url)}`);
     if (ath !== hash('sha256', token, 'base64url')) return problem('its "ath" is not of this token');
     const now = Date.now() / 1000;
     if (typeof iat !== 'number' || !(now - iat <= maxAge) || !(iat - now <= clockTolerance)) {
@@ -172,6 +174,13 @@ function isSameUrl(htu: unknown, actual: string): boolean {
   if (typeof htu !== 'string' || !URL.canParse(htu) || !URL.canParse(actual)) return false;
   const [claimed, real] = [new URL(htu), new URL(actual)];
   return claimed.origin === real.origin && claimed.pathname === real.pathname;
+}
+
+/** For the audit event: a query may hold a credential. */
+function withoutQuery(url: unknown): string {
+  if (typeof url !== 'string' || !URL.canParse(url)) return 'no URL';
+  const { origin, pathname } = new URL(url);
+  return `${origin}${pathname}`.slice(0, 200);
 }
 
 /** A nonce is the HMAC of the current period: nothing is stored, and every process with the secret knows it. */

@@ -176,7 +176,9 @@ function toPublicKey(given: string | JWK | KeyObject): KeyObject {
       ? createPublicKey(given)
       : createPublicKey({ key: given, format: 'jwk' });
   } catch {
-    throw invalid('publicKey cannot be read. Give PEM (SPKI or certificate), a JWK, or a KeyObject.');
+    throw invalid(
+      'publicKey cannot be read. Give PEM (SPKI or certificate), a JWK, or a KeyObject. Is an environment variable missing?',
+    );
   }
 }
 

@@ -327,7 +327,7 @@ const mistakes: readonly (readonly [
   [
     'gives an end in milliseconds',
     'verify() accepts the good credential, and says whose it is',
-    /a moment in time must be/i,
+    /expiresAt must be/,
     verifying((key) =>
       holders.has(key)
         ? { verified: true, principal: { subject: 'a', expiresAt: Date.now() * 1000 } }

@@ -1,7 +1,12 @@
 import { createServer } from 'node:https';
 import { readFile, rm } from 'node:fs/promises';
 
-import { InMemoryPushNotificationStore, type PushNotificationStore } from '@a2a-js/sdk/server';
+import {
+  InMemoryPushNotificationStore,
+  ServerCallContext,
+  STATE_HEADERS_KEY,
+  type PushNotificationStore,
+} from '@a2a-js/sdk/server';
 
 import {
   generatePushKey,
@@ -27,6 +32,9 @@ import {
   webhook,
   type Received,
 } from './support.js';
+import { callerCredential, CallerUser, principalOf } from '../../src/caller.js';
+import { headerScheme, securityOf } from '../support/agent.js';
+import { authRequest } from '../support/auth-request.js';
 import { createDevelopmentPki } from '../../src/certificates/development-pki.js';
 
 closeWebhooksAfterTests();
@@ -338,5 +346,65 @@ describe('options', () => {
     expect(() => pushNotificationSender(store, options as PushNotificationSenderOptions)).toThrow(
       expect.objectContaining({ code: 'INVALID_OPTION' }),
     );
+  });
+});
+
+describe('a listener that fails later', () => {
+  it('does not bring the process down, and is warned of', async () => {
+    const warnings = vi.spyOn(process, 'emitWarning').mockReturnValue();
+    const unhandled = vi.fn();
+    process.on('unhandledRejection', unhandled);
+    try {
+      const onFailure = vi.fn().mockRejectedValue(new Error('disk full'));
+      const { sender } = await setUp('http://192.0.2.1/hook', { onFailure });
+      await sender.send(statusUpdate('a'), alice);
+      await new Promise(setImmediate);
+      expect(unhandled).not.toHaveBeenCalled();
+      expect(warnings).toHaveBeenCalledWith(expect.stringContaining('disk full'), { code: 'A2A_AUTH_PUSH' });
+    } finally {
+      process.off('unhandledRejection', unhandled);
+      warnings.mockRestore();
+    }
+  });
+});
+
+describe('what the store is asked with', () => {
+  it('is the caller and the tenant, without the headers, the credential and the request', async () => {
+    const request = authRequest({ header: { 'x-a': 'a-secret' } });
+    const security = securityOf({
+      a: headerScheme('x-a', () => ({ verified: true, principal: { subject: 'alice' } })),
+    });
+    const decision = await security.conclude(await security.authenticate(request), {
+      operation: 'SendMessage',
+      binding: 'JSONRPC',
+    });
+    const context = new ServerCallContext({
+      user: new CallerUser(decision),
+      tenant: 'north',
+      requestedVersion: '1.0',
+      state: new Map<string, unknown>([
+        [STATE_HEADERS_KEY, { cookie: 'large' }],
+        ['own', 'kept'],
+      ]),
+    });
+    const asked: ServerCallContext[] = [];
+    const store: PushNotificationStore = {
+      save: () => Promise.resolve(),
+      delete: () => Promise.resolve(),
+      load: (_, given) => {
+        asked.push(given ?? new ServerCallContext());
+        return Promise.resolve([]);
+      },
+    };
+    const sender = pushNotificationSender(store, { allowLoopback: true });
+    senders.push(sender);
+    await sender.send(statusUpdate('a'), context);
+    const [given] = asked;
+    expect(given).toMatchObject({ tenant: 'north', requestedVersion: '1.0' });
+    expect(given?.user).toMatchObject({ isAuthenticated: true, userName: 'scheme:a|alice' });
+    expect([...(given?.state ?? [])]).toEqual([['own', 'kept']]);
+    expect(principalOf(given as ServerCallContext).subject).toBe('alice');
+    expect(callerCredential(context, 'a')).toBe('a-secret');
+    expect(callerCredential(given as ServerCallContext, 'a')).toBeUndefined();
   });
 });

@@ -274,7 +274,7 @@ describe('a key configured wrongly is refused at start-up:', () => {
     ],
     ['an empty string', [''], undefined, /Key 1 /],
     ['a key with a space', ['k 1'], undefined, /visible ASCII/],
-    ['a key with a line break, as files end', ['k1\n'], undefined, /visible ASCII/],
+    ['a key with a line break, as files end', ['k1\n'], undefined, /with no space and no line break/],
     ['a key that no request could carry', ['k'.repeat(4097)], undefined, /1 to 4096/],
     ['a mistyped key', [mistyped], undefined, /Key 1 .*wrong checksum/],
     ['a key that is there twice', ['k1', 'k2', 'k1'], undefined, /Key 3 .*twice/],
@@ -294,6 +294,13 @@ describe('a key configured wrongly is refused at start-up:', () => {
       undefined,
       /seconds since the epoch/,
     ],
+    [
+      'a field that is not known',
+      [{ key: 'k1', expires: NOW }],
+      undefined,
+      /Key 1 .*not known: expires\. .*key, digest, id, owner, scopes, expiresAt, revoked/,
+    ],
+    ['an end that is a text', [{ key: 'k1', expiresAt: 'tomorrow' }], undefined, /expiresAt must be/],
     ['an end that is no date', [{ key: 'k1', expiresAt: new Date('soon') }], undefined, /valid Date/],
     ['an empty list', [], undefined, /"X-API-Key" has an empty list.*createApiKey/],
     ['a secret of 31 bytes', ['k1'], 's'.repeat(31), /at least 32 random bytes/],
@@ -302,6 +309,15 @@ describe('a key configured wrongly is refused at start-up:', () => {
   ])('%s', (_what, keys, secret, message) => {
     expect(() => listed(keys as string[], secret as string | undefined)).toThrow(
       expect.objectContaining({ code: 'INVALID_OPTION', message: expect.stringMatching(message) as string }),
+    );
+  });
+
+  it.each(['k1', { k1: true }])('%j in place of the list', (keys) => {
+    expect(() => listed(keys as unknown as string[])).toThrow(
+      expect.objectContaining({
+        code: 'INVALID_OPTION',
+        message: expect.stringMatching(/"X-API-Key" must be a list/) as string,
+      }),
     );
   });
 

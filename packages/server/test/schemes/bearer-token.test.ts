@@ -288,6 +288,19 @@ describe('the challenge', () => {
   });
 });
 
+it.each([
+  ['true', true],
+  ['null', null],
+  ['the function dpop, which was not called', dpop],
+])('the option dpop is refused at start-up when it is %s', (_what, given) => {
+  expect(() => scheme(says(good()), { dpop: given as never })).toThrow(
+    expect.objectContaining({
+      code: 'INVALID_OPTION',
+      message: expect.stringContaining('dpop() returns') as string,
+    }),
+  );
+});
+
 describe('a requirement', () => {
   const securityOf = (verification: Verification, stepUp?: StepUp, options: AgentSecurityOptions = {}) =>
     new AgentSecurity(options)

@@ -95,6 +95,7 @@ describe.each(makers)('%s', (name, make, needed) => {
     ['metadata at no URL', { oauth2MetadataUrl: 5 }],
     ['no scopes', { scopes: undefined }],
     ['scopes without descriptions', { scopes: { ask: true } }],
+    ['scopes as a list', { scopes: ['ask'] }],
     ...needed.flatMap((option): [string, Record<string, unknown>][] => [
       [`no ${option}`, { [option]: undefined }],
       [`a ${option} that is no URL`, { [option]: 'nowhere' }],

@@ -60,6 +60,15 @@ describe('a DPoP verifier', () => {
     expect(problem?.detail).not.toContain(proof.split('.')[2]);
   });
 
+  it('shows both URLs of a proof for another, without their queries', async () => {
+    const proof = key.proof('token', { htu: 'https://other.example/a2a?access_token=abc' });
+    const called = authRequest({ header: { DPoP: proof }, url: 'https://agent.example/a2a?key=abc' });
+    const problem = await dpop().check(called, 'token', key.thumbprint, undefined);
+    expect(problem?.detail).toContain(
+      '"htu" is https://other.example/a2a, and not https://agent.example/a2a.',
+    );
+  });
+
   it('keeps a proof in the store for as long as it could be used again', async () => {
     const add = vi.fn<(key: string, expiresAt: number) => boolean>(() => true);
     const verifier = dpop({ replayStore: { add }, maxAge: 30, clockTolerance: 5 });

@@ -6,7 +6,9 @@ export interface ClientNotice {
     /** The card names another token endpoint than the configured issuer has. The issuer's was used. */
     | 'OTHER_TOKEN_ENDPOINT'
     /** What the token store gave back cannot be read, and counts as nothing. */
-    | 'UNREADABLE_SESSION';
+    | 'UNREADABLE_SESSION'
+    /** The card has an alternative that needs nothing, and the credentials meet no other. Calls are made without any. */
+    | 'CREDENTIALS_UNUSED';
   readonly message: string;
 }
 
