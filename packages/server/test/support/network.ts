@@ -11,7 +11,10 @@ export interface Call {
 /** What an address answers with: an object is sent as JSON, a function is asked with every call. */
 export type Answer = object | ((call: Call) => Response | Promise<Response>);
 
-/** A network in which only the given addresses exist. It counts, and answers can be changed at any time. */
+/**
+ * A network in which only the given addresses exist. It counts, and answers can be changed at any time. Redirects are followed
+ * for whoever does not say otherwise, as by the real one.
+ */
 export interface Network {
   readonly calls: readonly Call[];
   readonly fetch: typeof fetch;
@@ -23,7 +26,7 @@ export interface Network {
 export function network(answers: Readonly<Record<string, Answer>> = {}): Network {
   const byUrl = new Map(Object.entries(answers));
   const calls: Call[] = [];
-  return {
+  const self: Network = {
     calls,
     async fetch(input, init) {
       const request = new Request(input, init);
@@ -32,15 +35,17 @@ export function network(answers: Readonly<Record<string, Answer>> = {}): Network
       calls.push(call);
       const answer = byUrl.get(url);
       if (answer === undefined) return new Response('No such page.', { status: 404 });
-      return typeof answer === 'function'
-        ? (answer as (call: Call) => Response)(call)
-        : Response.json(answer);
+      if (typeof answer !== 'function') return Response.json(answer);
+      const response = await (answer as (call: Call) => Response | Promise<Response>)(call);
+      const location = response.status >= 300 && response.status < 400 && response.headers.get('location');
+      return location && request.redirect === 'follow' ? self.fetch(location) : response;
     },
     count: (url) => calls.filter((call) => url === undefined || call.url === url).length,
     answer(url, answer) {
       byUrl.set(url, answer);
     },
   };
+  return self;
 }
 
 /** Never answers, but heeds that the caller gives up. */
