@@ -3,8 +3,8 @@ import { createAuthenticator, type Authentication, type Authenticator } from './
 import type { AuthRequiredTask } from './denial.js';
 import { ClientError } from './errors.js';
 import { findDenial } from './find-denial.js';
-import { lenient } from './listener.js';
 import { guardedFetch, type Send } from './guarded-fetch.js';
+import { lenient } from './listener.js';
 import {
   choose,
   planAuthentication,

@@ -28,6 +28,7 @@ export {
   type PlannedAlternative,
   type PlanPolicy,
 } from './plan.js';
+export { CLIENT_NOTICE_CHANNEL, type ClientNotice } from './notice.js';
 export type { ClientPolicy } from './policy.js';
 export type { JsonObject } from './card/json.js';
 export { verifyCard, type CardTrust } from './card/verify-card.js';
@@ -59,7 +60,6 @@ export type { DevicePrompt } from './oauth/device-login.js';
 export { dpop, type DpopOptions } from './oauth/dpop.js';
 export { jwtBearer, type JwtBearerOptions } from './oauth/jwt-bearer.js';
 export type { RedirectOptions } from './oauth/loopback-redirect.js';
-export { CLIENT_NOTICE_CHANNEL, type ClientNotice } from './notice.js';
 export type { OAuthOptions, OAuthSource } from './oauth/oauth-source.js';
 export type { OutboundOptions } from './oauth/outbound.js';
 export type { ProviderOptions } from './oauth/provider.js';

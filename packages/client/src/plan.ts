@@ -126,7 +126,10 @@ function candidatesFor({ schemes }: AgentCardSecurity, credentials: Credentials)
   const misnamed = Object.keys(sources).filter((id) => !schemes.has(id));
   return {
     any,
-    of: (id) => Object.entries(sources).flatMap(([given, source]) => (given === id ? [source] : [])),
+    of(id) {
+      const source = Object.hasOwn(sources, id) ? sources[id] : undefined;
+      return source === undefined ? [] : [source];
+    },
     none:
       misnamed.length === 0
         ? none
@@ -140,10 +143,12 @@ function candidatesFor({ schemes }: AgentCardSecurity, credentials: Credentials)
 /** @throws {ClientError} `INVALID_OPTION` when these are no credential sources */
 export function requireSources(credentials: Credentials): Readonly<Record<string, CredentialSource>> {
   if (typeof credentials !== 'object' || credentials === null || isSource(credentials)) throw notSources();
-  for (const [id, source] of Object.entries(credentials)) {
-    if (!isSource(source)) throw notSources(id);
-  }
-  return Object.fromEntries(Object.entries(credentials));
+  return Object.fromEntries(
+    Object.entries(credentials).map(([id, source]) => {
+      if (!isSource(source)) throw notSources(id);
+      return [id, source];
+    }),
+  );
 }
 
 function isSource(source: unknown): source is CredentialSource {

@@ -2,13 +2,13 @@
 export function redact(text: string, credential: unknown): string {
   const values: unknown[] =
     typeof credential === 'object' && credential !== null ? Object.values(credential) : [credential];
-  const secrets = values
-    .filter((value) => typeof value === 'string')
+  const texts = values.filter((value) => typeof value === 'string');
+  const secrets = texts
     // No spelling is shorter than the secret.
     .filter((secret) => secret !== '' && secret.length <= text.length)
     .flatMap(spellings);
   // User name and password, as they are sent (RFC 7617).
-  if (secrets.length > 0 && values.length > 1) secrets.push(base64(values.join(':')));
+  if (secrets.length > 0 && texts.length > 1) secrets.push(base64(texts.join(':')));
   const quoted = secrets
     .filter((secret) => text.includes(secret))
     .sort((one, other) => other.length - one.length) // A password may begin with the user name.

@@ -8,8 +8,8 @@ import type { Principal, PrincipalClaims } from './principal.js';
  * The plug-in contract. A security scheme knows where its credential is, whether it is good, and how to ask for it; it
  * knows nothing of bindings, requirements, or other schemes. Every built-in scheme uses this contract and no other way.
  *
- * The engine calls `extract` once a request and `verify` at most once a request. It treats whatever it does not
- * understand as a denial: an exception, a verification of another shape, a promise that does not settle.
+ * The engine calls `extract` once a request and `verify` at most once a request; where the body took longer than a second to
+ * arrive, both once more, with the same request. It treats whatever it does not understand as a denial: an exception, a verification of another shape, a promise that does not settle.
  */
 export interface SecurityScheme<Credential = unknown> {
   /**

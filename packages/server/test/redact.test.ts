@@ -29,6 +29,11 @@ describe('a message', () => {
     expect(redact('The key has ended.', 'a-key-that-is-not-quoted')).toBe('The key has ended.');
   });
 
+  it('is cleaned of a credential that has more in it than text', () => {
+    const credential = { token: 'a-secret', kind: Symbol('kind'), more: Object.create(null) as object };
+    expect(redact('no a-secret here', credential)).toBe('no [credential] here');
+  });
+
   it('is cleaned of a secret that is no well-formed Unicode', () => {
     expect(redact('bad \ud800 token', '\ud800')).toBe('bad [credential] token');
   });

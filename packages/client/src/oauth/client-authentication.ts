@@ -42,8 +42,7 @@ export function checkClientAuthentication(name: string, options: ClientAuthentic
     throw new ClientError('INVALID_OPTION', `${name}(): clientSecret must be a non-empty string.`);
   }
   // RFC 6749 Appendix A.2
-  // eslint-disable-next-line no-control-regex
-  if (clientSecret !== undefined && /[\x00-\x1f\x7f]/.test(clientSecret)) {
+  if (clientSecret !== undefined && /\p{Cc}/u.test(clientSecret)) {
     throw new ClientError(
       'INVALID_OPTION',
       `${name}(): clientSecret has a line break or another control character. Was it read from a file?`,

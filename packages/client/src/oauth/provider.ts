@@ -9,6 +9,7 @@ import {
 
 import type { TlsIdentity } from '../credential-source.js';
 import { ClientError, type ClientErrorCode } from '../errors.js';
+import { notice } from '../notice.js';
 import { quote } from '../quote.js';
 import { mutualTlsFetchWith } from '../tls/mutual-tls-fetch.js';
 import { tlsIdentity } from '../tls/tls-files.js';
@@ -17,7 +18,6 @@ import {
   toClientAuth,
   type ClientAuthenticationOptions,
 } from './client-authentication.js';
-import { notice } from '../notice.js';
 import { boundedFetch, type OutboundOptions } from './outbound.js';
 import { toClientError } from './token-error.js';
 import {
