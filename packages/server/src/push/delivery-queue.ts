@@ -18,8 +18,17 @@ export interface QueuedNotification {
   /** Bytes that it keeps while it waits: its own, and those of its webhook. */
   readonly size: number;
   readonly queuedAt: number;
-  /** Never rejects. */
-  readonly attempt: (signal: AbortSignal) => Promise<Outcome>;
+  /**
+   * Never rejects.
+   *
+   * @param origin the only one that may be called now
+   */
+  readonly attempt: (signal: AbortSignal, origin: string) => Promise<Outcome | Moved>;
+}
+
+/** Nothing was sent: the webhook is at another origin by now. */
+export interface Moved {
+  readonly movedTo: string;
 }
 
 type GivenUp = (
@@ -49,7 +58,7 @@ const MAX_DELAY = 60_000;
 const MAX_AGE = 600_000;
 
 interface Entry {
-  readonly notification: QueuedNotification;
+  notification: QueuedNotification;
   attempts: number;
 }
 
@@ -57,7 +66,7 @@ interface Entry {
 interface Lane {
   readonly key: string;
   readonly caller: Caller;
-  readonly origin: Origin;
+  origin: Origin;
   /** The one that is under way. */
   current: Entry | undefined;
   /** Also what is tried again: it is the first then. */
@@ -124,13 +133,10 @@ export function deliveryQueue({ attempts, retryDelay, giveUp }: QueueOptions): D
     if (known !== undefined) return known;
     const caller = callers.get(name) ?? newCaller(name);
     callers.set(name, caller);
-    const origin = caller.origins.get(notification.origin) ?? newOrigin(notification.origin);
-    caller.origins.set(origin.name, origin);
-    origin.lanes += 1;
     const lane: Lane = {
       key,
       caller,
-      origin,
+      origin: join(caller, notification.origin),
       current: undefined,
       waiting: [],
       pause: undefined,
@@ -139,14 +145,25 @@ export function deliveryQueue({ attempts, retryDelay, giveUp }: QueueOptions): D
     lanes.set(key, lane);
     return lane;
   };
-  const tidy = (lane: Lane) => {
-    if (lane.current !== undefined || lane.waiting.length > 0) return;
-    const { key, caller, origin } = lane;
-    lanes.delete(key);
-    clearTimeout(lane.pause);
-    schedule(lane);
+  const join = (caller: Caller, name: string): Origin => {
+    const origin = caller.origins.get(name) ?? newOrigin(name);
+    caller.origins.set(name, origin);
+    origin.lanes += 1;
+    return origin;
+  };
+  const leave = (lane: Lane) => {
+    const { caller, origin } = lane;
+    origin.ready.file(lane, undefined);
+    rank(caller, origin);
     origin.lanes -= 1;
     if (origin.lanes === 0) caller.origins.delete(origin.name);
+  };
+  const tidy = (lane: Lane) => {
+    if (lane.current !== undefined || lane.waiting.length > 0) return;
+    const { key, caller } = lane;
+    lanes.delete(key);
+    clearTimeout(lane.pause);
+    leave(lane);
     if (caller.origins.size === 0) callers.delete(caller.name);
     if (lanes.size > 0) return;
     for (const resolve of idle) resolve();
@@ -190,6 +207,9 @@ export function deliveryQueue({ attempts, retryDelay, giveUp }: QueueOptions): D
     const isReady = lane.current === undefined && lane.pause === undefined && lane.waiting.length > 0;
     lane.turn = isReady ? (lane.turn ?? ++turns) : undefined;
     origin.ready.file(lane, lane.turn);
+    rank(caller, origin);
+  };
+  const rank = (caller: Caller, origin: Origin) => {
     caller.open.file(origin, origin.active < MAX_ACTIVE.origin ? origin.ready.lowest : undefined);
     open.file(caller, caller.active < MAX_ACTIVE.caller ? caller.open.lowest : undefined);
   };
@@ -214,12 +234,23 @@ export function deliveryQueue({ attempts, retryDelay, giveUp }: QueueOptions): D
     count(lane, -sizeOf(entry));
     enter(lane, 1);
     entry.attempts += 1;
-    const outcome = await entry.notification.attempt(stop.signal);
+    const outcome = await entry.notification.attempt(stop.signal, lane.origin.name);
     lane.current = undefined;
     enter(lane, -1);
     if (stop.signal.aborted) return;
-    conclude(lane, entry, outcome);
+    if ('movedTo' in outcome) move(lane, entry, outcome.movedTo);
+    else conclude(lane, entry, outcome);
     start();
+  };
+
+  /** The lane as a whole, or notifications would arrive out of order. */
+  const move = (lane: Lane, entry: Entry, movedTo: string) => {
+    leave(lane);
+    lane.origin = join(lane.caller, movedTo);
+    entry.notification = { ...entry.notification, origin: movedTo };
+    entry.attempts -= 1;
+    lane.waiting.unshift(entry);
+    hold(lane, entry);
   };
 
   const conclude = (lane: Lane, entry: Entry, outcome: Outcome) => {

@@ -15,7 +15,7 @@ import { CallerUser, lastingUser, principalsOf } from '../caller.js';
 import { configurationError } from '../errors.js';
 import { MAX_TIMEOUT } from '../timeout.js';
 import { deliverer, type Outcome } from './deliver.js';
-import { deliveryQueue, type DeliveryQueue } from './delivery-queue.js';
+import { deliveryQueue, type DeliveryQueue, type Moved } from './delivery-queue.js';
 import { oneByOne } from './one-by-one.js';
 import { failureReport, type PushFailureListener } from './push-failure.js';
 import { WebhookRefused } from './webhook-address.js';
@@ -99,13 +99,14 @@ export function pushNotificationSender(
       const body = bodies(wireVersion);
       const id = randomUUID();
       const loadedAt = Date.now();
-      const attempt = async (signal: AbortSignal): Promise<Outcome> => {
+      const attempt = async (signal: AbortSignal, origin: string): Promise<Outcome | Moved> => {
         try {
           const current =
             Date.now() - loadedAt < MAX_CONFIG_AGE ? config : await reload(taskId, config.id, context);
           // A2A 1.0 §3.1.10: no further notifications once the webhook is deleted.
           if (current === undefined) return { delivered: true };
           const { url, resolve, headers, signed } = rules.check(current);
+          if (url.origin !== origin) return { movedTo: url.origin };
           const signature = signed
             ? await rules.keys?.sign({ id, taskId, url, body: body.bytes })
             : undefined;

@@ -141,6 +141,51 @@ it.each([
   expect(attempt).toHaveBeenCalledTimes(most);
 });
 
+it('opens no more connections to the origin that webhooks have moved to while their notifications waited', async () => {
+  const { queue } = setUp();
+  const called = vi.fn(stuck);
+  const attempt = vi.fn((_: AbortSignal, origin: string) =>
+    origin === 'https://new.example' ? called() : Promise.resolve({ movedTo: 'https://new.example' }),
+  );
+  for (let n = 0; n < 100; n++)
+    queue.add(notification(attempt, { taskId: `t${n}`, origin: `https://${n}.example` }));
+  await vi.advanceTimersByTimeAsync(0);
+  expect(attempt.mock.calls.length).toBe(100 + 8);
+  expect(called).toHaveBeenCalledTimes(8);
+});
+
+it('keeps the order of notifications for a webhook that has moved', async () => {
+  const { queue } = setUp();
+  const sent: string[] = [];
+  const attemptOf = (id: string, at: () => string) => async (_: AbortSignal, origin: string) => {
+    if (origin !== at()) return { movedTo: at() };
+    sent.push(`${id} to ${origin}`);
+    return sent.length === 1 ? failed : delivered;
+  };
+  const old = 'https://hooks.example';
+  const moved = 'https://new.example';
+  queue.add(notification(attemptOf('first', () => (sent.length === 0 ? old : moved))));
+  queue.add(
+    notification(
+      attemptOf('second', () => moved),
+      { origin: moved },
+    ),
+  );
+  await vi.advanceTimersByTimeAsync(1_000);
+  expect(sent).toEqual([`first to ${old}`, `first to ${moved}`, `second to ${moved}`]);
+});
+
+it('counts no attempt for finding that a webhook has moved', async () => {
+  const { queue, givenUp } = setUp({ attempts: 1 });
+  const attempt = vi.fn((_: AbortSignal, origin: string) =>
+    Promise.resolve(origin === 'https://new.example' ? delivered : { movedTo: 'https://new.example' }),
+  );
+  queue.add(notification(attempt));
+  await vi.advanceTimersByTimeAsync(0);
+  expect(attempt).toHaveBeenCalledTimes(2);
+  expect(givenUp).toEqual([]);
+});
+
 it('lets every attempt listen to its end without a warning', async () => {
   const warn = vi.spyOn(process, 'emitWarning').mockImplementation(() => undefined);
   const { queue } = setUp();
