@@ -9,6 +9,7 @@ import { decide, decideCall, denyAnonymous, isConditional } from './decide.js';
 import { Denied, Granted, isFinal, isMadeBy, sign, type Decision } from './decision.js';
 import { hasDecisionListeners, publishDecision, type DecisionListener } from './decision-event.js';
 import { configurationError } from './errors.js';
+import { checkOptions } from './options.js';
 import {
   certificateForwarding,
   type CertificateForwarding,
@@ -90,6 +91,17 @@ export class AgentSecurity<Ids extends string = never> {
   #secretHeaders: ReadonlySet<string> | undefined;
 
   constructor(options: AgentSecurityOptions = {}) {
+    checkOptions('AgentSecurity', options, {
+      allowAnonymous: 'boolean',
+      realm: 'string',
+      denials: 'object',
+      onDecision: 'function',
+      verificationTimeout: 'any',
+      agentCardUrl: 'any',
+      resource: 'any',
+      forwardedCertificate: 'object',
+    });
+    checkOptions('AgentSecurity, denials', options.denials ?? {}, { messages: 'any', others: 'any' });
     const { verificationTimeout = 10_000, denials: { messages = 'task', others = 'http' } = {} } = options;
     if (!(verificationTimeout > 0 && verificationTimeout <= MAX_TIMEOUT)) {
       throw configurationError(
@@ -307,4 +319,10 @@ export class AgentSecurity<Ids extends string = never> {
 /** The anonymous alternative lets nobody in here. */
 function requireCaller(policy: Policy, decision: Decision): Decision | Promise<Decision> {
   return decision.granted && decision.isAnonymous ? denyAnonymous(policy, decision) : decision;
+}
+
+/** @throws {ConfigurationError} `INVALID_OPTION` where something else was given, or nothing */
+export function assertSecurity(culprit: string, security: AgentSecurity<string>): void {
+  if (security instanceof AgentSecurity) return;
+  throw configurationError('INVALID_OPTION', `${culprit}: security must be an AgentSecurity.`);
 }

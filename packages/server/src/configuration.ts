@@ -1,5 +1,10 @@
-import { credentialPlace, type SecurityRequirementDeclaration } from './card/declaration.js';
+import {
+  credentialPlace,
+  type SecurityRequirementDeclaration,
+  type SecuritySchemeDeclaration,
+} from './card/declaration.js';
 import { ConfigurationError, type ConfigurationProblem } from './errors.js';
+import { unknownNames } from './options.js';
 import type { Policy, RegisteredScheme } from './policy.js';
 import { protectedResourceMetadataUrl } from './protected-resource.js';
 import type { SecurityScheme, StepUp } from './scheme.js';
@@ -99,6 +104,9 @@ function findProblems(configuration: Configuration): ConfigurationProblem[] {
   for (const requirement of requirements) {
     problems.push(...requirementProblems(requirement.schemes, schemes), ...stepUpProblems(requirement));
   }
+  if (!problems.some(({ code }) => code === 'CONFLICTING_PLACE')) {
+    problems.push(...keysForAuthorization(configuration));
+  }
   problems.push(...resourceProblems(configuration.resource));
   return problems;
 }
@@ -120,6 +128,33 @@ function misplacedKeys(schemes: readonly RegisteredScheme[]): ConfigurationProbl
         message: `The security schemes "${id}" and "${other.id}" want a key of the same name, "${name}", in the header and in the query. Give one of them another name.`,
       })),
   );
+}
+
+/** A key in Authorization has no auth-scheme before it, so that what has one would be refused as malformed. */
+function keysForAuthorization({ schemes, requirements }: Configuration): ConfigurationProblem[] {
+  const isEnforced = (id: string) =>
+    requirements.some(
+      (requirement) => isPlainObject(requirement.schemes) && Object.hasOwn(requirement.schemes, id),
+    );
+  const users = schemes.flatMap(({ id, scheme }) => {
+    const declaration = (scheme as Partial<SecurityScheme> | null | undefined)?.declaration;
+    if (
+      !isEnforced(id) ||
+      !isDeclaration(declaration) ||
+      credentialPlace(declaration) !== 'header authorization'
+    )
+      return [];
+    return [{ id, isKey: declaration.type === 'apiKey' }];
+  });
+  const key = users.find(({ isKey }) => isKey);
+  const other = users.find(({ id, isKey }) => id !== key?.id && !isKey);
+  if (key === undefined || other === undefined) return [];
+  return [
+    {
+      code: 'CONFLICTING_PLACE',
+      message: `The security schemes "${key.id}" and "${other.id}" both want the header Authorization, and a credential of "${other.id}" is no well-formed key. Give the key a header of its own.`,
+    },
+  ];
 }
 
 function schemeProblems(id: unknown, scheme: unknown): ConfigurationProblem[] {
@@ -160,7 +195,7 @@ function schemeProblems(id: unknown, scheme: unknown): ConfigurationProblem[] {
   return problems;
 }
 
-function isDeclaration(declaration: unknown): boolean {
+function isDeclaration(declaration: unknown): declaration is SecuritySchemeDeclaration {
   if (typeof declaration !== 'object' || declaration === null) return false;
   const { type, in: place, name, scheme, flow, openIdConnectUrl } = declaration as Record<string, unknown>;
   switch (type) {
@@ -235,6 +270,7 @@ function stepUpProblems({ schemes, stepUp }: RegisteredRequirement): Configurati
   if (stepUp === undefined) return [];
   const { acrValues, maxAge } = stepUp;
   const isUsable =
+    unknownNames(stepUp, ['acrValues', 'maxAge']).length === 0 &&
     (acrValues !== undefined || maxAge !== undefined) &&
     (acrValues === undefined ||
       (Array.isArray(acrValues) && acrValues.length > 0 && acrValues.every(isScope))) &&
@@ -244,7 +280,7 @@ function stepUpProblems({ schemes, stepUp }: RegisteredRequirement): Configurati
   return [
     {
       code: 'INVALID_REQUIREMENT',
-      message: `The requirement ${JSON.stringify(schemes)} asks for a step-up that no caller could meet: ${JSON.stringify(stepUp)}. Give acrValues (a non-empty list of names without spaces), maxAge (whole seconds), or both, and at least one scheme.`,
+      message: `The requirement ${JSON.stringify(schemes)} asks for a step-up that no caller could meet: ${JSON.stringify(stepUp)}. Give acrValues (a non-empty list of names without spaces), maxAge (whole seconds), or both and nothing else, and at least one scheme.`,
     },
   ];
 }

@@ -2,6 +2,7 @@ import { BlockList, isIP } from 'node:net';
 
 import type { AuthRequest, PresentedCertificate } from './auth-request.js';
 import { configurationError } from './errors.js';
+import { checkOptions } from './options.js';
 
 /** How a proxy that terminates TLS writes the client certificate into headers. */
 export interface ForwardedCertificateFormat {
@@ -43,6 +44,7 @@ const none: readonly string[] = Object.freeze([]);
  * @throws {ConfigurationError} `INVALID_OPTION`
  */
 export function certificateForwarding(options: ForwardedCertificateOptions): CertificateForwarding {
+  checkOptions('forwardedCertificate', options, { from: 'any', format: 'any' });
   const { from, format } = options;
   const { read, headers: names } = (format ?? {}) as Partial<ForwardedCertificateFormat>;
   if (typeof read !== 'function' || !Array.isArray(names) || names.length === 0) {

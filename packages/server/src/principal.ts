@@ -90,7 +90,7 @@ export function createPrincipal(
 ): Principal {
   const { subject, issuer } = claims;
   if (typeof subject !== 'string' || subject === '') {
-    throw new TypeError('The principal has no subject.');
+    throw new TypeError('The principal has no subject, which must be a non-empty string.');
   }
   if (issuer !== undefined && (typeof issuer !== 'string' || issuer === '')) {
     throw new TypeError('The issuer of the principal is not a string.');

@@ -27,7 +27,14 @@ export function verifyWith<Credential>(
   return async (credential, context) => {
     const validated: unknown = await validator(credential, context);
     if (!isValidated(validated)) {
-      return { verified: false, reason: 'invalid', detail: 'The validator did not accept the credential.' };
+      const gaveNothing = validated === undefined || validated === null;
+      return {
+        verified: false,
+        reason: 'invalid',
+        detail: gaveNothing
+          ? 'The validator did not accept the credential.'
+          : 'The validator returned no { principal }, which must be a non-empty string or an object.',
+      };
     }
     const claims =
       typeof validated.principal === 'string' ? { subject: validated.principal } : validated.principal;

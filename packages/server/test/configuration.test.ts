@@ -140,9 +140,8 @@ describe('requirements', () => {
     expect(granted(decision).principal.id).toBe('anonymous');
   });
 
-  it.each(['true', 'false', 1, {}])('are still needed with allowAnonymous: %j', (allowAnonymous) => {
-    const options = { allowAnonymous } as unknown as AgentSecurityOptions;
-    expect(diagnosis(new AgentSecurity(options)).codes).toEqual(['NO_REQUIREMENT']);
+  it('are still needed with allowAnonymous: false', () => {
+    expect(diagnosis(new AgentSecurity({ allowAnonymous: false })).codes).toEqual(['NO_REQUIREMENT']);
   });
 
   it('are enforced although allowAnonymous is true', async () => {
@@ -258,6 +257,18 @@ describe('a requirement', () => {
     ['bearer and an API key', httpBearer({ validator: nobody }), key('header', 'x-api-key')],
   ])('for %s can be met', (_what, one, other) => {
     expect(conflict(one, other).codes).toEqual([]);
+  });
+
+  it('for a key in the Authorization header, beside another for bearer: CONFLICTING_PLACE', () => {
+    const schemes = { one: key('header', 'Authorization'), other: httpBearer({ validator: nobody }) };
+    const { codes, message } = diagnosis(securityOf(schemes));
+    expect(codes).toEqual(['CONFLICTING_PLACE']);
+    expect(message).toMatch(/"one" and "other".*Authorization.*header of its own/);
+  });
+
+  it('for a key in the Authorization header, beside a scheme for bearer that is not enforced, can be met', () => {
+    const schemes = { one: key('header', 'Authorization'), other: httpBearer({ validator: nobody }) };
+    expect(problemsOf(securityOf(schemes, [{ one: [] }]))).toEqual([]);
   });
 
   it('for basic, beside another for bearer, can be met', () => {

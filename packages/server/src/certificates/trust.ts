@@ -5,6 +5,7 @@ import { LRUCache } from 'lru-cache';
 
 import type { PresentedCertificate } from '../auth-request.js';
 import { configurationError, VerifierUnavailable } from '../errors.js';
+import { checkOptions } from '../options.js';
 import type { ClientCertificate } from '../principal.js';
 import { keyUsages, readCertificate, UnusableCertificate, type Certificate } from './certificate.js';
 import { revocationStatus, type RevocationStatus } from './crl.js';
@@ -119,6 +120,14 @@ const REFRESH_MS = 1_000;
  * @throws {ConfigurationError} `INVALID_OPTION` when nothing is trusted, or something given cannot be used
  */
 export function certificateTrust(options: TrustOptions): CertificateTrust {
+  checkOptions('The trust in client certificates', options, {
+    ca: 'any',
+    caFile: 'any',
+    folder: 'any',
+    fingerprints: 'any',
+    spiffe: 'any',
+    crl: 'any',
+  });
   const sources = trustSources(options);
   // Accepted ones apart from refused ones, so that bad certificates cannot displace good ones.
   const accepted = new LRUCache<string, Known<Accepted>>({ max: MAX_ACCEPTED });

@@ -2,8 +2,9 @@ import { AGENT_CARD_PATH } from '@a2a-js/sdk';
 import type { A2ARequestHandler } from '@a2a-js/sdk/server';
 import { Router, type RequestHandler } from 'express';
 
-import type { AgentSecurity } from '../agent-security.js';
+import { assertSecurity, type AgentSecurity } from '../agent-security.js';
 import { configurationError } from '../errors.js';
+import { checkOptions } from '../options.js';
 import { agentCardRoute } from './agent-card-route.js';
 import { httpJsonRoute } from './http-json-route.js';
 import { jsonRpcRoute } from './json-rpc-route.js';
@@ -35,6 +36,14 @@ export interface AgentRouterOptions {
  * @throws {ConfigurationError} when the security is configured wrongly
  */
 export function agentRouter(options: AgentRouterOptions): RequestHandler {
+  checkOptions('agentRouter()', options, {
+    security: 'object',
+    requestHandler: 'any',
+    jsonRpcPath: 'string',
+    httpJsonPath: 'string',
+    bodyLimit: 'any',
+    cardMaxAge: 'any',
+  });
   const {
     security,
     jsonRpcPath = '/a2a/jsonrpc',
@@ -50,6 +59,13 @@ export function agentRouter(options: AgentRouterOptions): RequestHandler {
       );
     }
   }
+  if (jsonRpcPath === httpJsonPath) {
+    throw configurationError(
+      'INVALID_OPTION',
+      `agentRouter: jsonRpcPath and httpJsonPath are both ${JSON.stringify(jsonRpcPath)}. Give each binding a path of its own.`,
+    );
+  }
+  assertSecurity('agentRouter()', security);
   const requestHandler = security.protect(options.requestHandler);
   const gateOptions = { security, requestHandler, ...(bodyLimit === undefined ? {} : { bodyLimit }) };
 

@@ -2,6 +2,7 @@ import type { NextFunction, Request, RequestHandler, Response } from 'express';
 
 import type { Granted } from '../decision.js';
 import { NO_STORE } from '../http/response.js';
+import { checkOptions } from '../options.js';
 import { leaveBody } from './body-reader.js';
 import { createGate, type GateOptions } from './gate.js';
 import { send } from './send.js';
@@ -29,6 +30,12 @@ export function grantOf(req: Request): Granted | undefined {
  * @throws {ConfigurationError} when the security is configured wrongly
  */
 export function authenticate(options: AuthenticateOptions): RequestHandler {
+  checkOptions('authenticate()', options, {
+    security: 'object',
+    requestHandler: 'any',
+    binding: 'any',
+    bodyLimit: 'any',
+  });
   const pass = createGate(options);
 
   async function serve(req: Request, res: Response, next: NextFunction): Promise<void> {

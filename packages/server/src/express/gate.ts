@@ -1,6 +1,7 @@
 import type { Request, Response } from 'express';
 
 import type { AuthRequest } from '../auth-request.js';
+import { configurationError } from '../errors.js';
 import { DEFAULT_BODY_LIMIT, type ParsedBody } from '../http/body.js';
 import { callGate, type AdmittedCall, type GatePlace, type IncomingCall } from '../http/gate.js';
 import type { HttpResponse } from '../http/response.js';
@@ -23,6 +24,7 @@ export function createGate(
   options: GateOptions,
 ): (req: Request, res: Response, place?: CallPlace) => Promise<AdmittedCall | HttpResponse> {
   const { security, requestHandler, binding, bodyLimit = DEFAULT_BODY_LIMIT } = options;
+  assertBodyLimit(bodyLimit);
   const pass = callGate({ security, requestHandler, binding });
   const readers = {
     granted: bodyReader(binding, bodyLimit),
@@ -75,4 +77,17 @@ class ExpressCall implements IncomingCall {
   readBody(granted: boolean): ParsedBody | Promise<ParsedBody> {
     return this.#readers[granted ? 'granted' : 'denied'](this.#req, this.#res);
   }
+}
+
+/** Express would read `'1 megabyte'` as one byte, and fail with each request otherwise. */
+function assertBodyLimit(limit: unknown): void {
+  const isLimit =
+    typeof limit === 'string'
+      ? /^\d+(\.\d+)? ?([kmg]?b)?$/i.test(limit)
+      : Number.isSafeInteger(limit) && Number(limit) > 0;
+  if (isLimit) return;
+  throw configurationError(
+    'INVALID_OPTION',
+    `bodyLimit must be a number of bytes, or one with a unit such as '1mb', not ${JSON.stringify(limit)}.`,
+  );
 }

@@ -1,7 +1,7 @@
 import { A2A_VERSION_HEADER, AGENT_CARD_PATH } from '@a2a-js/sdk';
 import type { A2ARequestHandler } from '@a2a-js/sdk/server';
 
-import type { AgentSecurity } from '../agent-security.js';
+import { assertSecurity, type AgentSecurity } from '../agent-security.js';
 import { CallerUser } from '../caller.js';
 import { configurationError } from '../errors.js';
 import { agentCardEndpoint } from '../http/agent-card-endpoint.js';
@@ -13,6 +13,7 @@ import { jsonRpcEndpoint, wrongJsonRpcMethod } from '../http/json-rpc-endpoint.j
 import { protectedResourceEndpoint } from '../http/protected-resource-endpoint.js';
 import type { HttpResponse } from '../http/response.js';
 import type { HttpStream } from '../http/stream.js';
+import { checkOptions } from '../options.js';
 import type { CallerConnection } from './auth-request.js';
 import { FetchCall } from './fetch-call.js';
 import { respond } from './respond.js';
@@ -52,6 +53,16 @@ type Answer = HttpResponse | HttpStream;
 export function agentFetchHandler(
   options: AgentFetchHandlerOptions,
 ): (request: Request) => Promise<Response> {
+  checkOptions('agentFetchHandler()', options, {
+    security: 'object',
+    requestHandler: 'any',
+    basePath: 'string',
+    jsonRpcPath: 'string',
+    httpJsonPath: 'string',
+    bodyLimit: 'any',
+    cardMaxAge: 'any',
+    connection: 'function',
+  });
   const {
     security,
     basePath = '',
@@ -68,6 +79,7 @@ export function agentFetchHandler(
   };
   assertNumber('bodyLimit', bodyLimit, 1);
   assertNumber('cardMaxAge', cardMaxAge ?? 0, 0);
+  assertSecurity('agentFetchHandler()', security);
   const requestHandler = security.protect(options.requestHandler);
   const buildContext = contextBuilder(security);
   const card = agentCardEndpoint(security, requestHandler, cardMaxAge);

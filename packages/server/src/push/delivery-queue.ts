@@ -230,8 +230,15 @@ export function deliveryQueue({ attempts, retryDelay, giveUp }: QueueOptions): D
   const run = async (lane: Lane) => {
     const entry = lane.waiting.shift();
     if (entry === undefined) return;
-    lane.current = entry;
     count(lane, -sizeOf(entry));
+    if (Date.now() > entry.notification.queuedAt + MAX_AGE) {
+      giveUp(entry.notification, 'failed', 'it waited for longer than ten minutes');
+      schedule(lane);
+      tidy(lane);
+      start();
+      return;
+    }
+    lane.current = entry;
     enter(lane, 1);
     entry.attempts += 1;
     const outcome = await entry.notification.attempt(stop.signal, lane.origin.name);

@@ -68,9 +68,6 @@ export function pushNotificationSender(
   }
   if (!Number.isInteger(attempts) || attempts < 1)
     throw invalid('attempts must be a whole number, at least 1.');
-  if (onFailure !== undefined && typeof onFailure !== 'function')
-    throw invalid('onFailure must be a function.');
-
   const rules = webhookRules('pushNotificationSender()', options);
   const deliver = deliverer({ timeout, ca });
   const report = failureReport(onFailure);

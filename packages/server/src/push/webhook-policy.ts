@@ -1,8 +1,10 @@
 import type { TaskPushNotificationConfig } from '@a2a-js/sdk';
 
 import { configurationError } from '../errors.js';
+import { checkOptions } from '../options.js';
 import { isSecure } from '../secure-url.js';
 import type { PushKeys } from './push-keys.js';
+import type { PushNotificationSenderOptions } from './push-notification-sender.js';
 import {
   notPublic,
   resolveByDns,
@@ -62,6 +64,20 @@ const RESERVED =
  * @throws {ConfigurationError} `INVALID_OPTION`
  */
 export function webhookRules(caller: string, policy: WebhookPolicy): WebhookRules {
+  checkOptions<WebhookPolicy & PushNotificationSenderOptions>(caller, policy, {
+    origins: 'any',
+    allowLoopback: 'boolean',
+    maxWebhooks: 'any',
+    apiKeyHeader: 'any',
+    keys: 'any',
+    resolve: 'function',
+    // Of the sender alone, which may share its options with the store.
+    timeout: 'any',
+    attempts: 'any',
+    retryDelay: 'any',
+    ca: 'any',
+    onFailure: 'function',
+  });
   const {
     origins,
     allowLoopback = false,
@@ -76,14 +92,12 @@ export function webhookRules(caller: string, policy: WebhookPolicy): WebhookRule
       'origins must be a list of origins of https URLs, or of http ones of the loopback, such as https://hooks.example.',
     );
   }
-  if (typeof allowLoopback !== 'boolean') throw invalid('allowLoopback must be true or false.');
   if (!Number.isInteger(maxWebhooks) || maxWebhooks < 1)
     throw invalid('maxWebhooks must be a whole number, at least 1.');
   if (!/^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/.test(apiKeyHeader) || RESERVED.test(apiKeyHeader))
     throw invalid('apiKeyHeader must be the name of a header that has no meaning of its own.');
   if (keys !== undefined && typeof keys?.sign !== 'function')
     throw invalid('keys must be what pushKeys() returns.');
-  if (typeof resolve !== 'function') throw invalid('resolve must be a function.');
 
   const rules = {
     origins: origins && new Set(origins.map((origin: string) => new URL(origin).origin)),

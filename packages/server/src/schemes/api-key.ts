@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto';
 import type { AuthRequest } from '../auth-request.js';
 import type { ApiKeyDeclaration } from '../card/declaration.js';
 import { configurationError, MalformedCredential, TooManyAttempts, VerifierUnavailable } from '../errors.js';
+import { checkOptions, unknownNames } from '../options.js';
 import { toEpochMilliseconds } from '../principal.js';
 import type { SecurityScheme, Verification } from '../scheme.js';
 import { verifyWith, type Validator } from '../validator.js';
@@ -77,15 +78,7 @@ export type ApiKeyOptions = {
 
 /** In the place of the record of a key given as a string: its digest says it all, and a million need no record each. */
 const OF_DIGEST = 'of digest';
-const FIELDS_OF_ENTRY: ReadonlySet<string> = new Set([
-  'key',
-  'digest',
-  'id',
-  'owner',
-  'scopes',
-  'expiresAt',
-  'revoked',
-]);
+const FIELDS_OF_ENTRY = ['key', 'digest', 'id', 'owner', 'scopes', 'expiresAt', 'revoked'];
 const UNKNOWN_KEY: Verification = { verified: false, reason: 'invalid', detail: 'No such key is known.' };
 
 /**
@@ -95,6 +88,16 @@ const UNKNOWN_KEY: Verification = { verified: false, reason: 'invalid', detail: 
  * @throws {ConfigurationError} when there is no way to verify a key, or a key, the name or the secret is not usable
  */
 export function apiKey(options: ApiKeyOptions): SecurityScheme<string> {
+  checkOptions('apiKey()', options, {
+    in: 'any',
+    name: 'any',
+    description: 'string',
+    keys: 'any',
+    secret: 'any',
+    store: 'any',
+    validator: 'any',
+    scopes: 'strings',
+  });
   const declaration: ApiKeyDeclaration = {
     type: 'apiKey',
     in: options.in,
@@ -184,9 +187,9 @@ function verificationByList(
   };
 }
 
-/** How a key is called that was given without an id. */
+/** How a key is called that was given without an id: by 128 bits, so that no two of a million are ever called the same. */
 function idOf(digest: string): string {
-  return `key-${digest.slice(0, 12)}`;
+  return `key-${digest.slice(0, 32)}`;
 }
 
 /** The entry without the literal key, which nothing refers to from here on. */
@@ -198,14 +201,12 @@ function hashEntry(
   // Null and undefined come from missing environment variables, in JavaScript or past a `!`.
   const isEntry = typeof entry === 'object' && (entry as unknown) !== null && isPlain(entry);
   const given = (isEntry ? entry : { key: entry }) as ApiKeyEntry;
-  const unknown = Object.keys(given).filter((field) => !FIELDS_OF_ENTRY.has(field));
+  const unknown = unknownNames(given, FIELDS_OF_ENTRY);
   if (unknown.length > 0) {
-    // A key in the place of a name is not to be told.
-    const names = unknown.map((field) => (/^[A-Za-z]{1,20}$/.test(field) ? field : '(no name)'));
     // With a misspelt end or revocation, it would be good for ever.
     throw configurationError(
       'INVALID_OPTION',
-      `${culprit} has fields that are not known: ${names.join(', ')}. There are ${[...FIELDS_OF_ENTRY].join(', ')}.`,
+      `${culprit} has fields that are not known: ${unknown.join(', ')}. There are ${FIELDS_OF_ENTRY.join(', ')}.`,
     );
   }
   if ('digest' in given) {

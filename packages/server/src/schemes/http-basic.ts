@@ -1,5 +1,6 @@
 import type { AuthRequest } from '../auth-request.js';
 import { configurationError, MalformedCredential } from '../errors.js';
+import { checkOptions } from '../options.js';
 import type { SecurityScheme } from '../scheme.js';
 import { verifyWith, type Validator } from '../validator.js';
 import { authorizationCredentials } from './authorization-header.js';
@@ -24,11 +25,9 @@ export interface HttpBasicOptions {
  *
  * @throws {ConfigurationError} `INVALID_OPTION` without a validator
  */
-export function httpBasic({
-  validator,
-  description,
-  scopes,
-}: HttpBasicOptions): SecurityScheme<BasicCredential> {
+export function httpBasic(options: HttpBasicOptions): SecurityScheme<BasicCredential> {
+  checkOptions('httpBasic()', options, { validator: 'any', description: 'string', scopes: 'strings' });
+  const { validator, description, scopes } = options;
   if (typeof validator !== 'function') {
     throw configurationError(
       'INVALID_OPTION',

@@ -1,4 +1,5 @@
 import { configurationError } from '../errors.js';
+import { checkOptions } from '../options.js';
 import type { SecurityScheme } from '../scheme.js';
 import type { DpopVerifier } from '../tokens/dpop.js';
 import type { TokenVerifier } from '../tokens/token-verifier.js';
@@ -33,6 +34,14 @@ export type HttpBearerOptions = {
  * @throws {ConfigurationError} `INVALID_OPTION` unless exactly one of `validator` and `verifier` is given
  */
 export function httpBearer(options: HttpBearerOptions): SecurityScheme<string> {
+  checkOptions('httpBearer()', options, {
+    bearerFormat: 'string',
+    description: 'string',
+    scopes: 'strings',
+    dpop: 'any',
+    validator: 'any',
+    verifier: 'any',
+  });
   const { bearerFormat, description, scopes, dpop, validator, verifier } = options;
   if ((typeof validator === 'function') === (typeof verifier?.verify === 'function')) {
     throw configurationError(

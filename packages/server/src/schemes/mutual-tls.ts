@@ -5,7 +5,7 @@ import {
   type TrustOptions,
   type TrustVerdict,
 } from '../certificates/trust.js';
-import { configurationError } from '../errors.js';
+import { checkOptions } from '../options.js';
 import { toEpochMilliseconds, type ClientCertificate, type PrincipalClaims } from '../principal.js';
 import type { SecurityScheme, Verification, VerifyContext } from '../scheme.js';
 import { verifyWith, type Validator } from '../validator.js';
@@ -53,17 +53,14 @@ const unknownIssuer = new Set([
  *
  * @throws {ConfigurationError} `INVALID_OPTION` when nothing is trusted, or something given cannot be used
  */
-export function mutualTls({
-  trust,
-  identify,
-  validator,
-  description,
-}: MutualTlsOptions): SecurityScheme<PresentedCertificate> {
-  for (const [option, value] of Object.entries({ identify, validator })) {
-    if (value !== undefined && typeof value !== 'function') {
-      throw configurationError('INVALID_OPTION', `mutualTls: ${option} must be a function.`);
-    }
-  }
+export function mutualTls(options: MutualTlsOptions): SecurityScheme<PresentedCertificate> {
+  checkOptions('mutualTls()', options, {
+    trust: 'any',
+    identify: 'function',
+    validator: 'function',
+    description: 'string',
+  });
+  const { trust, identify, validator, description } = options;
   const trusted = asTrust(trust);
 
   async function verify(presented: PresentedCertificate, context: VerifyContext): Promise<Verification> {

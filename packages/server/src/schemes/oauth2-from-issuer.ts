@@ -1,6 +1,7 @@
 import type { ServerMetadata } from 'openid-client';
 
 import { configurationError } from '../errors.js';
+import { checkOptions } from '../options.js';
 import type { SecurityScheme } from '../scheme.js';
 import { discoverIssuer, type DiscoveredIssuer } from '../tokens/discovery.js';
 import type { DpopVerifier } from '../tokens/dpop.js';
@@ -54,7 +55,25 @@ const grantTypes: Readonly<Record<OAuth2Flow, string>> = {
 export async function oauth2FromIssuer<const Flow extends OAuth2Flow>(
   options: OAuth2FromIssuerOptions<Flow>,
 ): Promise<Readonly<Record<Flow, SecurityScheme<string>>>> {
-  const { flows, scopes, description, dpop } = options;
+  checkOptions<OAuth2FromIssuerOptions<Flow>>('oauth2FromIssuer()', options, {
+    issuer: 'any',
+    flows: 'any',
+    scopes: 'object',
+    audience: 'any',
+    description: 'string',
+    verifier: 'object',
+    dpop: 'any',
+    anyJwt: 'boolean',
+    clockTolerance: 'any',
+    maxLifetime: 'any',
+    requiredClaims: 'strings',
+    keys: 'object',
+    cache: 'any',
+    revoked: 'function',
+    maxDelegationDepth: 'any',
+    allowedActors: 'any',
+  });
+  const { flows, scopes, description, dpop, verifier: givenVerifier, ...proof } = options;
   const given: unknown = flows;
   if (!Array.isArray(given) || given.length === 0) {
     throw invalid(`flows must name at least one of ${Object.keys(grantTypes).join(', ')}.`);
@@ -62,7 +81,7 @@ export async function oauth2FromIssuer<const Flow extends OAuth2Flow>(
   if ((options.issuer as unknown) === undefined || options.issuer === '') {
     throw invalid('issuer must be its URL. Is an environment variable missing?');
   }
-  const verifier = options.verifier ?? jwtFromIssuer(options);
+  const verifier = givenVerifier ?? jwtFromIssuer(proof);
   const { metadata, foundAt } = await metadataOf(options);
   const common = {
     tokenUrl: endpoint(metadata, 'token_endpoint', flows[0] ?? 'any'),

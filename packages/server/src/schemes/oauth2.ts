@@ -1,5 +1,6 @@
 import type { OAuth2Declaration, OAuthFlowDeclaration } from '../card/declaration.js';
 import { configurationError } from '../errors.js';
+import { checkOptions } from '../options.js';
 import type { SecurityScheme } from '../scheme.js';
 import type { DpopVerifier } from '../tokens/dpop.js';
 import type { TokenVerifier } from '../tokens/token-verifier.js';
@@ -32,12 +33,27 @@ export interface OAuth2DeviceCodeOptions extends OAuth2Options {
   readonly deviceAuthorizationUrl: string;
 }
 
+/** Of all flows, so that they can share one object. */
+const known = {
+  tokenUrl: 'any',
+  refreshUrl: 'any',
+  scopes: 'any',
+  oauth2MetadataUrl: 'any',
+  description: 'string',
+  verifier: 'any',
+  dpop: 'any',
+  authorizationUrl: 'any',
+  pkceRequired: 'boolean',
+  deviceAuthorizationUrl: 'any',
+} as const;
+
 /**
  * OAuth 2.0, authorization code flow: a person logs in with a browser.
  *
  * @throws {ConfigurationError} `INVALID_OPTION` without a verifier, or with a URL that is none
  */
 export function oauth2AuthorizationCode(options: OAuth2AuthorizationCodeOptions): SecurityScheme<string> {
+  checkOptions('oauth2AuthorizationCode()', options, known);
   const { authorizationUrl, pkceRequired = true } = options;
   return oauth2Scheme('oauth2AuthorizationCode', options, {
     type: 'authorizationCode',
@@ -53,6 +69,7 @@ export function oauth2AuthorizationCode(options: OAuth2AuthorizationCodeOptions)
  * @throws {ConfigurationError} `INVALID_OPTION` without a verifier, or with a URL that is none
  */
 export function oauth2ClientCredentials(options: OAuth2Options): SecurityScheme<string> {
+  checkOptions('oauth2ClientCredentials()', options, known);
   return oauth2Scheme('oauth2ClientCredentials', options, { type: 'clientCredentials', ...common(options) });
 }
 
@@ -62,6 +79,7 @@ export function oauth2ClientCredentials(options: OAuth2Options): SecurityScheme<
  * @throws {ConfigurationError} `INVALID_OPTION` without a verifier, or with a URL that is none
  */
 export function oauth2DeviceCode(options: OAuth2DeviceCodeOptions): SecurityScheme<string> {
+  checkOptions('oauth2DeviceCode()', options, known);
   const { deviceAuthorizationUrl } = options;
   return oauth2Scheme('oauth2DeviceCode', options, {
     type: 'deviceCode',

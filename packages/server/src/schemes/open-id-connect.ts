@@ -1,3 +1,4 @@
+import { checkOptions } from '../options.js';
 import type { SecurityScheme } from '../scheme.js';
 import type { DpopVerifier } from '../tokens/dpop.js';
 import type { TokenVerifier } from '../tokens/token-verifier.js';
@@ -23,6 +24,13 @@ export interface OpenIdConnectOptions {
  * @throws {ConfigurationError} `INVALID_OPTION` without a verifier, or with a URL that is none
  */
 export function openIdConnect(options: OpenIdConnectOptions): SecurityScheme<string> {
+  checkOptions('openIdConnect()', options, {
+    openIdConnectUrl: 'any',
+    scopes: 'strings',
+    description: 'string',
+    verifier: 'any',
+    dpop: 'any',
+  });
   const { openIdConnectUrl, description, scopes, verifier, dpop } = options;
   assertVerifier('openIdConnect', verifier);
   assertUrl('openIdConnect', 'openIdConnectUrl', openIdConnectUrl);

@@ -8,6 +8,7 @@ import { isDeepStrictEqual } from 'node:util';
 
 import { asTrust, type CertificateTrust, type TrustOptions } from '../certificates/trust.js';
 import { configurationError } from '../errors.js';
+import { checkOptions } from '../options.js';
 import { MAX_TIMEOUT } from '../timeout.js';
 import { admitTrusted } from './admission.js';
 import { everySecond } from './every-second.js';
@@ -72,6 +73,17 @@ export async function serveMutualTls(
   app: RequestListener,
   options: ServeMutualTlsOptions,
 ): Promise<MutualTlsServer> {
+  checkOptions('serveMutualTls()', options, {
+    certificate: 'any',
+    key: 'any',
+    passphrase: 'any',
+    trust: 'any',
+    port: 'any',
+    host: 'any',
+    clientCertificate: 'any',
+    handshakeTimeout: 'any',
+    onRefusedConnection: 'function',
+  });
   const { certificate, key, passphrase, port, host } = options;
   const { clientCertificate = 'required', handshakeTimeout = 10_000, onRefusedConnection } = options;
   if (typeof app !== 'function') {
@@ -82,9 +94,6 @@ export async function serveMutualTls(
   }
   if (!(handshakeTimeout > 0 && handshakeTimeout <= MAX_TIMEOUT)) {
     throw invalid('handshakeTimeout must be a positive number of milliseconds');
-  }
-  if (onRefusedConnection !== undefined && typeof onRefusedConnection !== 'function') {
-    throw invalid('onRefusedConnection must be a function');
   }
   const trust = asTrust(options.trust);
 

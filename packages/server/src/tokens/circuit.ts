@@ -1,4 +1,5 @@
 import { configurationError, VerifierUnavailable } from '../errors.js';
+import { checkOptions } from '../options.js';
 import { reasonOf } from './outbound.js';
 
 export interface CircuitOptions {
@@ -14,13 +15,17 @@ export interface CircuitOptions {
  * Puts a bound on calling a provider: after failures in a row it is left alone for a while, then tried by one call; and
  * never more than `concurrency` calls are under way.
  *
+ * @param isAnswer whether a failed call shows all the same that the provider is there: nobody else has to wait for it then
  * @throws {VerifierUnavailable} from the returned function, when a call fails or is not made
  */
 export function circuit<Argument, Result>(
   what: string,
   call: (argument: Argument) => Promise<Result>,
-  { failures = 5, pause = 5, concurrency = 64 }: CircuitOptions = {},
+  options: CircuitOptions = {},
+  isAnswer: (error: unknown) => boolean = () => false,
 ): (argument: Argument) => Promise<Result> {
+  checkOptions('circuit', options, { failures: 'any', pause: 'any', concurrency: 'any' });
+  const { failures = 5, pause = 5, concurrency = 64 } = options;
   if (![failures, concurrency].every((count) => Number.isInteger(count) && count > 0) || !(pause > 0)) {
     throw configurationError(
       'INVALID_OPTION',
@@ -31,6 +36,12 @@ export function circuit<Argument, Result>(
   let failedTrials = 0;
   let openUntil = 0;
   let underWay = 0;
+
+  function close(): void {
+    failedInARow = 0;
+    failedTrials = 0;
+    openUntil = 0;
+  }
 
   return async (argument) => {
     const now = Date.now();
@@ -51,16 +62,18 @@ export function circuit<Argument, Result>(
     underWay += 1;
     try {
       const result = await call(argument);
-      failedInARow = 0;
-      failedTrials = 0;
-      openUntil = 0;
+      close();
       return result;
     } catch (error) {
-      failedInARow += 1;
-      if (isTrial) failedTrials += 1;
-      // Calls that were under way already when the pause began do not make it longer.
-      if (isTrial || failedInARow === failures) {
-        openUntil = Date.now() + pause * 1000 * 2 ** Math.min(3, failedTrials);
+      if (isAnswer(error)) {
+        close();
+      } else {
+        failedInARow += 1;
+        if (isTrial) failedTrials += 1;
+        // Calls that were under way already when the pause began do not make it longer.
+        if (isTrial || failedInARow === failures) {
+          openUntil = Date.now() + pause * 1000 * 2 ** Math.min(3, failedTrials);
+        }
       }
       throw new VerifierUnavailable(`${what} failed: ${reasonOf(error)}`, {
         retryAfter: Math.max(1, Math.ceil(Math.max(pause, (openUntil - Date.now()) / 1000))),

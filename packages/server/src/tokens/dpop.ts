@@ -4,6 +4,7 @@ import { calculateJwkThumbprint, EmbeddedJWK, errors, jwtVerify, type JWTPayload
 
 import type { AuthRequest } from '../auth-request.js';
 import { configurationError } from '../errors.js';
+import { checkOptions } from '../options.js';
 import { ASYMMETRIC_ALGORITHMS, mediaType } from './jwt-claims.js';
 import { memoryReplayStore, type ReplayStore } from './replay-store.js';
 
@@ -63,6 +64,14 @@ const MAX_PROOF_LENGTH = 8_192;
  * @throws {ConfigurationError} `INVALID_OPTION` when an option is out of range
  */
 export function dpop(options: DpopOptions = {}): DpopVerifier {
+  checkOptions('dpop()', options, {
+    required: 'boolean',
+    algorithms: 'strings',
+    maxAge: 'any',
+    clockTolerance: 'any',
+    replayStore: 'object',
+    nonce: 'any',
+  });
   const { maxAge = 60, clockTolerance = 10, algorithms = ASYMMETRIC_ALGORITHMS } = options;
   const { replayStore = memoryReplayStore(), required = false } = options;
   if (!(maxAge > 0 && clockTolerance >= 0 && Number.isFinite(maxAge + clockTolerance))) {

@@ -17,6 +17,7 @@ import {
 } from 'openid-client';
 
 import { configurationError } from '../errors.js';
+import { checkOptions } from '../options.js';
 import type { Verification } from '../scheme.js';
 import { circuit, type CircuitOptions } from './circuit.js';
 import { delegationReader, type DelegationOptions, type DelegationReader } from './delegation.js';
@@ -79,6 +80,23 @@ const CLOCK_TOLERANCE = 5_000;
  * @throws {ConfigurationError} `INVALID_OPTION` when an option is missing
  */
 export function introspection(options: IntrospectionOptions): Required<TokenVerifier> {
+  checkOptions('introspection()', options, {
+    issuer: 'any',
+    endpoint: 'any',
+    audience: 'any',
+    clientId: 'any',
+    clientAuthentication: 'any',
+    signedResponseAlg: 'any',
+    refusedMaxAge: 'any',
+    scopes: 'function',
+    circuit: 'object',
+    cache: 'any',
+    revoked: 'function',
+    maxDelegationDepth: 'any',
+    allowedActors: 'any',
+    timeout: 'any',
+    fetch: 'function',
+  });
   const { issuer, endpoint, clientId, signedResponseAlg, refusedMaxAge = 5 } = options;
   const audience = [options.audience].flat() as readonly string[];
   const delegation = delegationReader('introspection()', options);
@@ -120,6 +138,7 @@ export function introspection(options: IntrospectionOptions): Required<TokenVeri
       }
     },
     options.circuit,
+    isRefusal,
   );
 
   return {
@@ -152,6 +171,16 @@ function isAboutToken(error: unknown): boolean {
   // What a server, or whatever stands before it, makes of a token that it cannot read or that is too long for it.
   const { cause } = error as { cause?: unknown };
   return cause instanceof Response && [400, 413, 414, 422].includes(cause.status);
+}
+
+/**
+ * Something before the server, such as a firewall, may refuse what is in a token. That tells nothing about the token, nor that
+ * the endpoint is down. 401 is about our own secret, and 404 about the endpoint itself.
+ */
+function isRefusal(error: unknown): boolean {
+  const { cause } = error as { cause?: unknown };
+  if (!(cause instanceof Response)) return false;
+  return cause.status >= 400 && cause.status < 500 && ![401, 404, 429].includes(cause.status);
 }
 
 function verificationFrom(

@@ -8,6 +8,7 @@ import {
 } from 'jose';
 
 import { configurationError } from '../errors.js';
+import { checkOptions } from '../options.js';
 import type { Verification } from '../scheme.js';
 import { delegationReader, type DelegationOptions } from './delegation.js';
 import {
@@ -89,6 +90,20 @@ export interface JwtFromIssuerOptions
  * @throws {ConfigurationError} `INVALID_OPTION` when an option is missing or too weak
  */
 export function jwtFromIssuer(options: JwtFromIssuerOptions): Required<TokenVerifier> {
+  checkOptions('jwtFromIssuer()', options, {
+    issuer: 'any',
+    audience: 'any',
+    accept: 'any',
+    anyJwt: 'boolean',
+    clockTolerance: 'any',
+    maxLifetime: 'any',
+    requiredClaims: 'strings',
+    keys: 'object',
+    cache: 'any',
+    revoked: 'function',
+    maxDelegationDepth: 'any',
+    allowedActors: 'any',
+  });
   const { clockTolerance = 5, maxLifetime = DEFAULT_MAX_LIFETIME, keys = {} } = options;
   const requiredClaims = [...new Set(['iss', 'exp', 'sub', ...(options.requiredClaims ?? [])])];
   const delegation = delegationReader('jwtFromIssuer()', options);
@@ -239,7 +254,18 @@ function readIssuer(
   const options = (
     typeof given === 'object' && (given as unknown) !== null ? given : { issuer: given }
   ) as TrustedIssuer;
-  const { issuer, jwks, jwksUri, algorithms = ASYMMETRIC_ALGORITHMS } = options;
+  checkOptions('jwtFromIssuer(), issuer', options, {
+    issuer: 'any',
+    audience: 'any',
+    audienceClaim: 'any',
+    jwksUri: 'any',
+    jwks: 'object',
+    algorithms: 'strings',
+    accept: 'any',
+    anyJwt: 'boolean',
+    scopes: 'function',
+  });
+  const { issuer, jwks, jwksUri, algorithms = ASYMMETRIC_ALGORITHMS, audienceClaim = 'aud' } = options;
   if (typeof issuer !== 'string' || issuer === '')
     throw invalid(
       'issuer must be a non-empty string, or a preset such as keycloak(). Is an environment variable missing?',
@@ -258,10 +284,13 @@ function readIssuer(
   if (accept !== 'access_token' && accept !== 'id_token') {
     throw invalid(`accept must be 'access_token' or 'id_token', not ${JSON.stringify(accept)}.`);
   }
+  if (audienceClaim !== 'aud' && audienceClaim !== 'client_id') {
+    throw invalid(`audienceClaim must be 'aud' or 'client_id', not ${JSON.stringify(audienceClaim)}.`);
+  }
   return {
     issuer,
     audience,
-    audienceClaim: options.audienceClaim ?? 'aud',
+    audienceClaim,
     algorithms: [...algorithms],
     accept,
     anyJwt: options.anyJwt ?? defaults.anyJwt ?? false,

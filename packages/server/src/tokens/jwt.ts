@@ -3,6 +3,7 @@ import { createPublicKey, createSecretKey, KeyObject, subtle } from 'node:crypto
 import { importJWK, jwtVerify, type CryptoKey, type JWK } from 'jose';
 
 import { configurationError } from '../errors.js';
+import { checkOptions } from '../options.js';
 import type { Verification } from '../scheme.js';
 import { delegationReader, type DelegationOptions } from './delegation.js';
 import {
@@ -74,6 +75,20 @@ const RSA_ALGORITHMS = ['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512'];
  * @throws {ConfigurationError} `INVALID_OPTION` when an option is missing or too weak
  */
 export function jwt(options: JwtOptions): TokenVerifier {
+  checkOptions('jwt()', options, {
+    issuer: 'any',
+    audience: 'any',
+    secret: 'any',
+    publicKey: 'any',
+    algorithms: 'strings',
+    clockTolerance: 'any',
+    maxLifetime: 'any',
+    requiredClaims: 'strings',
+    cache: 'any',
+    revoked: 'function',
+    maxDelegationDepth: 'any',
+    allowedActors: 'any',
+  });
   const { clockTolerance = 5, maxLifetime = DEFAULT_MAX_LIFETIME } = options;
   const requiredClaims = [...new Set(['iss', 'aud', 'exp', 'sub', ...(options.requiredClaims ?? [])])];
   const issuer = nonEmptyList('issuer', options.issuer);
@@ -129,6 +144,10 @@ function keyAndAlgorithms({ secret, publicKey, algorithms }: JwtOptions): {
     throw invalid('exactly one of secret and publicKey is needed.');
   }
   if (secret !== undefined) {
+    // Whoever knows a public key could sign tokens with it (RFC 8725 §2.1).
+    if (typeof secret === 'string' && secret.includes('-----BEGIN ')) {
+      throw invalid('the secret is a key or a certificate in PEM. A public key belongs into publicKey.');
+    }
     const accepted = algorithms ?? ['HS256'];
     assertAlgorithms(accepted, Object.keys(HMAC_MIN_BYTES), 'a secret');
     const bytes = typeof secret === 'string' ? Buffer.from(secret, 'utf8') : secret;

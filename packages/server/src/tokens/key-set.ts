@@ -1,6 +1,7 @@
 import { createLocalJWKSet, errors, type JSONWebKeySet, type JWTVerifyGetKey } from 'jose';
 
 import { configurationError } from '../errors.js';
+import { checkOptions } from '../options.js';
 import { discoverIssuer } from './discovery.js';
 import { boundedFetch, OutboundError, type OutboundOptions } from './outbound.js';
 import { Refreshable } from './refreshable.js';
@@ -39,6 +40,13 @@ export function givenKeySet(jwks: JSONWebKeySet): KeySet {
  * @param jwksUri left out: taken from the issuer's metadata
  */
 export function remoteKeySet(issuer: string, jwksUri: string | undefined, options: KeySetOptions): KeySet {
+  checkOptions('keys', options, {
+    maxAge: 'any',
+    maxStale: 'any',
+    cooldown: 'any',
+    timeout: 'any',
+    fetch: 'function',
+  });
   const { maxAge = 600, maxStale = 86_400, cooldown = 30 } = options;
   if (![maxAge, maxStale, cooldown].every((seconds) => Number.isFinite(seconds) && seconds >= 0)) {
     throw configurationError(

@@ -1,3 +1,5 @@
+import { WWWAuthenticateChallengeError } from 'openid-client';
+
 import { configurationError } from '../errors.js';
 import { isSecure } from '../secure-url.js';
 import { MAX_TIMEOUT } from '../timeout.js';
@@ -55,6 +57,8 @@ export function boundedFetch({ timeout = 5_000, fetch: fetchImpl = fetch }: Outb
 /** What the innermost cause says: of its own, fetch says no more than that it failed. */
 export function reasonOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
+  const challenged = challengeError(error);
+  if (challenged !== undefined) return challenged;
   // openid-client keeps an unexpected response, or the OAuth error in it, beside a message that says neither.
   if (error.cause instanceof Response) return `HTTP ${String(error.cause.status)}, ${error.message}`;
   const { status, error: oauthError } = error as { status?: unknown; error?: unknown };
@@ -65,6 +69,13 @@ export function reasonOf(error: unknown): string {
     return error.message || ((error as NodeJS.ErrnoException).code ?? error.name);
   }
   return error.cause instanceof Error ? reasonOf(error.cause) : error.message;
+}
+
+/** The OAuth error of a WWW-Authenticate header (RFC 6750 §3), with which RFC 6749 §5.2 has a client's secret refused. */
+function challengeError(error: Error): string | undefined {
+  if (!(error instanceof WWWAuthenticateChallengeError)) return undefined;
+  const named = error.cause.map(({ parameters }) => parameters.error).find((name) => name !== undefined);
+  return `HTTP ${String(error.status)}, ${named ?? error.message}`;
 }
 
 /**

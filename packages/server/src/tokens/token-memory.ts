@@ -3,6 +3,7 @@ import { hash } from 'node:crypto';
 import { LRUCache } from 'lru-cache';
 
 import { configurationError } from '../errors.js';
+import { checkOptions } from '../options.js';
 import { toEpochMilliseconds } from '../principal.js';
 import type { Verification } from '../scheme.js';
 
@@ -60,9 +61,11 @@ function digestOf(token: string): string {
 
 function memory(
   verify: (token: string) => Promise<Verification>,
-  { maxAge = 60, maxTokens = 10_000 }: TokenCacheOptions,
+  options: TokenCacheOptions,
   refusedMaxAge: number,
 ): (token: string, digest: string) => Verification | Promise<Verification> {
+  checkOptions('cache', options, { maxAge: 'any', maxTokens: 'any' });
+  const { maxAge = 60, maxTokens = 10_000 } = options;
   if (!(maxAge > 0 && Number.isFinite(maxAge)) || !Number.isInteger(maxTokens) || maxTokens < 1) {
     throw configurationError(
       'INVALID_OPTION',

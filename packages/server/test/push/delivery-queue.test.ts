@@ -246,6 +246,24 @@ it('tries nothing for longer than ten minutes', async () => {
   expect(givenUp).toMatchObject([{ reason: 'failed' }]);
 });
 
+it('begins nothing that waited for longer than ten minutes behind a slow one', async () => {
+  const { queue, givenUp } = setUp();
+  queue.add(
+    notification(async () => {
+      await new Promise((resolve) => setTimeout(resolve, 600_001));
+      return delivered;
+    }),
+  );
+  const late = vi.fn(() => Promise.resolve(delivered));
+  queue.add(notification(late, { id: 'late' }));
+  const flushed = vi.fn();
+  void queue.flush().then(flushed);
+  await vi.advanceTimersByTimeAsync(600_001);
+  expect(late).not.toHaveBeenCalled();
+  expect(givenUp).toMatchObject([{ id: 'late', reason: 'failed' }]);
+  expect(flushed).toHaveBeenCalled();
+});
+
 it('resolves flush() once nothing is left', async () => {
   const { queue } = setUp();
   const flushed = vi.fn();

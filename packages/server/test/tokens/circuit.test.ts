@@ -49,6 +49,32 @@ describe('a closed circuit', () => {
   });
 });
 
+describe('a call that fails with an answer', () => {
+  const refusal = new Error('HTTP 403');
+  const through403 = () =>
+    circuit('The endpoint', call, { failures: FAILURES, pause: PAUSE }, (error) => error === refusal);
+
+  it('is unavailable, and keeps nobody else waiting', async () => {
+    const ask = through403();
+    call.mockRejectedValue(refusal);
+    for (let count = 0; count < 2 * FAILURES; count++) {
+      await expect(ask('odd')).rejects.toThrow(VerifierUnavailable);
+    }
+    call.mockResolvedValue('good');
+    expect(await ask('a')).toBe('good');
+  });
+
+  it('closes the circuit when it was the trial', async () => {
+    const ask = through403();
+    await fail(ask);
+    pass(PAUSE);
+    call.mockRejectedValue(refusal);
+    await expect(ask('odd')).rejects.toThrow(VerifierUnavailable);
+    call.mockResolvedValue('good');
+    expect(await ask('a')).toBe('good');
+  });
+});
+
 describe('an open circuit', () => {
   it('leaves the provider alone, and says until when', async () => {
     const ask = through();

@@ -472,7 +472,26 @@ describe('a dead endpoint', () => {
     const headers = { 'www-authenticate': 'Basic realm="as"' };
     answer(() => Response.json({ error: 'invalid_client' }, { status: 401, headers }));
     await expect(verify()).rejects.toThrow(/HTTP 401/);
+    const named = { 'www-authenticate': 'Basic realm="as", error="invalid_client"' };
+    answer(() => Response.json({ error: 'invalid_client' }, { status: 401, headers: named }));
+    await expect(verify()).rejects.toThrow(/HTTP 401, invalid_client/);
   });
+
+  it.each([403, 406, 451])(
+    'is not what a firewall that answers %i to a token is: the answer is open, and others are let in',
+    async (status) => {
+      answer(({ body }: Call) =>
+        new URLSearchParams(body).get('token') === 'good'
+          ? Response.json(active())
+          : new Response('No.', { status }),
+      );
+      const verifier = verifierOf({ circuit: { failures: 3 } });
+      for (let index = 0; index < 10; index++) {
+        await expect(verifier.verify(`../../${String(index)}`, context)).rejects.toThrow(VerifierUnavailable);
+      }
+      expect(await verifier.verify('good', context)).toEqual(accepted);
+    },
+  );
 
   it('that the metadata does not name is told ahead of traffic', async () => {
     net.answer(METADATA_URL, metadataOf(ISSUER));

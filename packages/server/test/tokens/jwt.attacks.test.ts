@@ -129,6 +129,11 @@ describe('a signature by ECDSA', () => {
 });
 
 describe('a public key', () => {
+  it('is no secret: whoever knows it could sign with it', () => {
+    const secret = rsaKey.publicKey.export({ type: 'spki', format: 'pem' }).toString();
+    expect(() => verifierOf({ secret })).toThrow(/publicKey/);
+  });
+
   it.each<[string, string | Buffer]>([
     ['in PEM of PKCS #1', rsaKey.publicKey.export({ type: 'pkcs1', format: 'pem' })],
     ['as a JWK', JSON.stringify(rsaKey.publicKey.export({ format: 'jwk' }))],
