@@ -1,13 +1,14 @@
 import { once } from 'node:events';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 
+import type { Operation } from '@a2a-auth/server';
 import { TaskState } from '@a2a-js/sdk';
 import { AgentEvent } from '@a2a-js/sdk/server';
 import { describe, expect, it, vi } from 'vitest';
 
 import { combinations, connect, type Combination } from './support/client.js';
 import { granted } from './support/credentials.js';
-import { callsOf, rowOf } from './support/operations.js';
+import { callsOf } from './support/operations.js';
 import { muteConsole } from './support/quiet.js';
 import { closeServersAfterTests, startAgent, type RunningAgent } from './support/server.js';
 
@@ -21,8 +22,18 @@ function workInSteps(agent: RunningAgent) {
     goOn = resolve;
   });
   let taskId = '';
+  let listening = 0;
   vi.spyOn(agent.executor, 'execute').mockImplementation(async (context, bus) => {
     ({ taskId } = context);
+    const [on, off] = [bus.on.bind(bus), bus.off.bind(bus)];
+    vi.spyOn(bus, 'on').mockImplementation((...given) => {
+      listening += 1;
+      return on(...given);
+    });
+    vi.spyOn(bus, 'off').mockImplementation((...given) => {
+      listening -= 1;
+      return off(...given);
+    });
     const status = { state: TaskState.TASK_STATE_WORKING, message: undefined, timestamp: undefined };
     const { contextId } = context;
     const task = { id: taskId, contextId, status, artifacts: [], history: [], metadata: undefined };
@@ -40,17 +51,25 @@ function workInSteps(agent: RunningAgent) {
       goOn();
     },
     taskId: () => taskId,
+    /** How many wait for events of the task since it began. */
+    listening: () => listening,
   };
 }
 
-/** Sends a message, and leaves the stream after the first event. */
-async function askAndLeave(agent: RunningAgent, combination: Combination): Promise<void> {
-  const call = callsOf(combination).find((given) => rowOf(given) === 'SendStreamingMessage');
+/** Calls an operation, and leaves its stream after the first event. */
+async function askAndLeave(
+  agent: RunningAgent,
+  combination: Combination,
+  operation: Operation = 'SendStreamingMessage',
+  taskId = 't-1',
+): Promise<void> {
+  const call = callsOf(combination).find((given) => given.operation === operation);
   if (call === undefined) throw new Error('There is no stream.');
+  const ofTask = (text: string) => text.replaceAll('t-1', taskId);
   const leaving = new AbortController();
   const requests = once(agent.server, 'request') as Promise<[IncomingMessage, ServerResponse]>;
   const { body } = await fetch(
-    `${combination.binding === 'JSONRPC' ? agent.jsonRpcUrl : agent.restUrl}${call.path}`,
+    `${combination.binding === 'JSONRPC' ? agent.jsonRpcUrl : agent.restUrl}${ofTask(call.path)}`,
     {
       method: call.method,
       headers: {
@@ -58,7 +77,7 @@ async function askAndLeave(agent: RunningAgent, combination: Combination): Promi
         'Content-Type': 'application/json',
         ...granted.partner,
       },
-      body: JSON.stringify(call.body),
+      ...(call.body === undefined ? {} : { body: ofTask(JSON.stringify(call.body)) }),
       signal: leaving.signal,
     },
   );
@@ -80,6 +99,24 @@ describe.each(combinations)('over $binding $version', (combination) => {
     await vi.waitFor(async () => {
       const { status } = await client.getTask({ tenant: '', id: work.taskId(), historyLength: undefined });
       expect(status?.state).toBe(TaskState.TASK_STATE_COMPLETED);
+    });
+  });
+
+  it('subscriptions of a caller who left leave no more behind than one of them', async () => {
+    const agent = await startAgent();
+    const work = workInSteps(agent);
+    await askAndLeave(agent, combination);
+    const subscribe = () => askAndLeave(agent, combination, 'SubscribeToTask', work.taskId());
+    await subscribe();
+    const afterOne = work.listening();
+    expect(afterOne).toBeGreaterThan(0);
+    for (let count = 0; count < 5; count++) await subscribe();
+    await vi.waitFor(() => {
+      expect(work.listening()).toBe(afterOne);
+    });
+    work.goOn();
+    await vi.waitFor(() => {
+      expect(work.listening()).toBeLessThanOrEqual(0);
     });
   });
 });

@@ -70,7 +70,8 @@ const start = {
   async fetch() {
     const { server, port, url } = await listen('file');
     const agent = watched(agentCard(url));
-    server.on('request', listenerOf(agentFetchHandler(agent)));
+    const { security, requestHandler } = agent;
+    server.on('request', listenerOf(agentFetchHandler({ security, requestHandler })));
     return { ...agent, port };
   },
 };

@@ -245,6 +245,48 @@ describe.each(versions)('a caller over gRPC %s who leaves a stream', (version) =
     });
   });
 
+  it('leaves no more subscriptions behind than one, however often it comes', async () => {
+    const agent = await startGrpcAgent();
+    const done = promiseWithResolvers<undefined>();
+    let listening = 0;
+    vi.spyOn(agent.executor, 'execute').mockImplementation(async ({ taskId, contextId }, bus) => {
+      const [on, off] = [bus.on.bind(bus), bus.off.bind(bus)];
+      vi.spyOn(bus, 'on').mockImplementation((...given) => {
+        listening += 1;
+        return on(...given);
+      });
+      vi.spyOn(bus, 'off').mockImplementation((...given) => {
+        listening -= 1;
+        return off(...given);
+      });
+      const working = { state: TaskState.TASK_STATE_WORKING, message: undefined, timestamp: undefined };
+      const parts = { id: taskId, contextId, artifacts: [], history: [], metadata: undefined };
+      bus.publish(AgentEvent.task({ ...parts, status: working }));
+      await done.promise;
+      bus.finished();
+    });
+    const client = channel(agent.address);
+    const { method, request } = methods[version][1] as GrpcMethod;
+    const { call } = startCall(client, version, method, request, granted.partner);
+    const [first] = (await once(call, 'data')) as [{ payload: { value: { id: string } } }];
+    const { id } = first.payload.value;
+    const byId = version === '1.0' ? { tenant: '', id } : { name: `tasks/${id}` };
+    const subscribe = methods[version].find(({ operation }) => operation === 'SubscribeToTask') as GrpcMethod;
+    const comeAndGo = async () => {
+      const subscription = startCall(client, version, subscribe.method, byId, granted.partner);
+      await once(subscription.call, 'data');
+      subscription.call.cancel();
+      await subscription.outcome;
+      await catchUp(client, version);
+    };
+    await comeAndGo();
+    const afterOne = listening;
+    expect(afterOne).toBeGreaterThan(0);
+    for (let count = 0; count < 5; count++) await comeAndGo();
+    expect(listening).toBe(afterOne);
+    done.resolve(undefined);
+  });
+
   it('is not subscribed any more', async () => {
     const agent = await startGrpcAgent();
     const [ended, wentOn] = [vi.fn(), vi.fn()];

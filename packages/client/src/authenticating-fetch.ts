@@ -5,6 +5,7 @@ import { ClientError } from './errors.js';
 import { findDenial } from './find-denial.js';
 import { guardedFetch, type Send } from './guarded-fetch.js';
 import { lenient } from './listener.js';
+import { checkOptions } from './options.js';
 import {
   choose,
   planAuthentication,
@@ -53,6 +54,16 @@ export interface AuthenticatingFetchOptions extends AuthenticationOptions {
  * @throws {ClientError} `NO_ALTERNATIVE` when no alternative of the card can be met, `INVALID_OPTION`
  */
 export function authenticatingFetch(options: AuthenticatingFetchOptions): typeof fetch {
+  checkOptions('authenticatingFetch()', options, {
+    url: true,
+    card: true,
+    credentials: true,
+    plan: true,
+    policy: true,
+    resource: true,
+    onAuthRequired: true,
+    fetch: true,
+  });
   const { fetch: given } = options;
   const onAuthRequired = lenient('onAuthRequired', options.onAuthRequired);
   const { alternative, policy, authenticator } = prepare(options);

@@ -10,6 +10,7 @@ import type { ClientTransport } from './client-transport.js';
 import type { TlsIdentity } from './credential-source.js';
 import type { AuthRequiredTask } from './denial.js';
 import { guardedFetch, type Send } from './guarded-fetch.js';
+import { checkOptions } from './options.js';
 import { planFor, requireSources, type Credentials } from './plan.js';
 import { checkPolicy, type ClientPolicy } from './policy.js';
 
@@ -49,6 +50,18 @@ export interface ConnectOptions {
  *   `INVALID_OPTION`
  */
 export async function connect(url: string | URL, options: ConnectOptions): Promise<Client> {
+  checkOptions('connect()', options, {
+    credentials: true,
+    policy: true,
+    requireSignedCard: true,
+    onAuthRequired: true,
+    resource: true,
+    fetch: true,
+    transports: true,
+    preferredTransports: true,
+    clientConfig: true,
+    signal: true,
+  });
   const { credentials, requireSignedCard, onAuthRequired, resource, fetch: given, signal, ...rest } = options;
   const { policy: allowed, ...sdkOptions } = rest;
   const policy = checkPolicy(url, allowed);

@@ -1,4 +1,5 @@
 import { ClientError } from './errors.js';
+import { checkOptions } from './options.js';
 import { isScope } from './scopes.js';
 import { isSecure } from './secure-url.js';
 
@@ -25,6 +26,7 @@ export interface Policy {
  * @throws {ClientError} `INVALID_OPTION`
  */
 export function checkPolicy(url: string | URL, options: ClientPolicy = {}): Policy {
+  checkOptions('policy', options, { origins: true, scopes: true, stepUpScopes: true });
   const { origins = [], scopes, stepUpScopes = [] } = options;
   for (const [name, value] of Object.entries({ scopes: scopes ?? [], stepUpScopes })) {
     if (!Array.isArray(value) || !value.every(isScope))

@@ -6,6 +6,8 @@ import type { Principal } from './principal.js';
 /** The SDK's `User` for a caller: what tasks are scoped by. Carries the decision without showing it. */
 export class CallerUser implements User {
   readonly #decision: Decision;
+  #hasLeft = false;
+  #onLeave: (() => void) | undefined;
 
   constructor(decision: Decision) {
     this.#decision = decision;
@@ -22,6 +24,20 @@ export class CallerUser implements User {
 
   static decisionOf(user: User | undefined): Decision | undefined {
     return user !== undefined && #decision in user ? user.#decision : undefined;
+  }
+
+  /** Said by the binding, when nobody is there any more to read the answer. */
+  static leave(user: User | undefined): void {
+    if (user === undefined || !(#decision in user)) return;
+    user.#hasLeft = true;
+    user.#onLeave?.();
+  }
+
+  /** @param listener the only one: a call has one stream at most */
+  static whenLeft(user: User | undefined, listener: () => void): void {
+    if (user === undefined || !(#decision in user)) return;
+    if (user.#hasLeft) listener();
+    else user.#onLeave = listener;
   }
 }
 

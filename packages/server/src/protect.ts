@@ -7,6 +7,7 @@ import { CallerUser } from './caller.js';
 import { configurationError } from './errors.js';
 import { denialStatuses, type Decision, type Denied } from './decision.js';
 import type { Operation } from './operation.js';
+import { sharedSubscriptions } from './shared-subscriptions.js';
 
 /** What protecting a request handler needs of an `AgentSecurity`. */
 export interface Protection {
@@ -107,6 +108,8 @@ export function protectRequestHandler(protection: Protection, handler: A2AReques
     process.emitWarning(error instanceof Error ? error : String(error));
   });
 
+  const subscribe = sharedSubscriptions(handler);
+
   const guarded: A2ARequestHandler = {
     async getAgentCard() {
       return publishOnce(await handler.getAgentCard());
@@ -126,7 +129,8 @@ export function protectRequestHandler(protection: Protection, handler: A2AReques
       const decision = decisionOf(context, 'SendStreamingMessage');
       if (decision.granted) {
         const events = handler.sendMessageStream(params, context);
-        yield* storesWhatIsRead(handler) ? readToTheEnd(events) : events;
+        // The SDK's own handler stores the events of a message's task only while they are read.
+        yield* isOfSdk(handler, 'sendMessageStream') ? readToTheEnd(events) : events;
       } else {
         yield { payload: { $case: 'task', value: await deniedTask(decision, params) } };
       }
@@ -145,7 +149,10 @@ export function protectRequestHandler(protection: Protection, handler: A2AReques
     },
     async *resubscribe(params, context) {
       assertGranted(context, 'SubscribeToTask');
-      yield* handler.resubscribe(params, context);
+      // Another handler may tell one call of a caller more than the next one.
+      yield* isOfSdk(handler, 'resubscribe')
+        ? subscribe(params, context)
+        : handler.resubscribe(params, context);
     },
     async createTaskPushNotificationConfig(params, context) {
       assertGranted(context, 'CreateTaskPushNotificationConfig');
@@ -168,11 +175,10 @@ export function protectRequestHandler(protection: Protection, handler: A2AReques
   return guarded;
 }
 
-/** The SDK's own handler stores the events of a message's task only while they are read. */
-function storesWhatIsRead(handler: A2ARequestHandler): boolean {
-  const sdk: Pick<A2ARequestHandler, 'sendMessageStream'> = DefaultRequestHandler.prototype;
+function isOfSdk(handler: A2ARequestHandler, method: 'sendMessageStream' | 'resubscribe'): boolean {
+  const sdk: Pick<A2ARequestHandler, typeof method> = DefaultRequestHandler.prototype;
   // eslint-disable-next-line @typescript-eslint/unbound-method -- compared, not called
-  return Object.is(handler.sendMessageStream, sdk.sendMessageStream);
+  return Object.is(handler[method], sdk[method]);
 }
 
 /** A caller who leaves a stream does not end its task, and may come back for it: somebody has to read on. */

@@ -4,6 +4,7 @@ import { createLocalJWKSet, flattenedVerify, type FlattenedVerifyGetKey, type JW
 import { ClientError } from '../errors.js';
 import { fetchJson } from '../fetch-json.js';
 import { guardedFetch } from '../guarded-fetch.js';
+import { checkOptions } from '../options.js';
 import { isSecure } from '../secure-url.js';
 import { bounded, isObject, member, text } from './json.js';
 
@@ -40,6 +41,7 @@ const algorithms = [
  *   `INVALID_OPTION`
  */
 export async function verifyCard(card: unknown, trust: CardTrust): Promise<AgentCard> {
+  checkOptions('The trust in signed cards', trust, { keys: true, jwksUri: true });
   const getKeys = keysOf(trust);
   const signatures = isObject(card) ? member(card, 'signatures') : undefined;
   if (!Array.isArray(signatures) || signatures.length === 0)

@@ -51,7 +51,10 @@ export function dpop(source: CredentialSource, options: DpopOptions = {}): OAuth
   }
   const made = bound(source, senderWith(keyPair, algorithm));
   if (made === undefined) {
-    throw new ClientError('INVALID_OPTION', 'dpop() goes around a source of OAuth tokens.');
+    throw new ClientError(
+      'INVALID_OPTION',
+      'dpop() goes around a source of OAuth tokens: dpop(clientCredentials({ ... })).',
+    );
   }
   return made;
 }

@@ -237,7 +237,7 @@ export function oauthSource<Context = undefined>(
 
 /** Makes a source whose tokens are bound to a key; undefined for a source that gives none. */
 export function bound(source: CredentialSource, sender: Sender): OAuthSource | undefined {
-  return (source as Partial<OAuthSource>)[bind]?.(sender);
+  return (source as Partial<OAuthSource> | undefined)?.[bind]?.(sender);
 }
 
 /**

@@ -7,5 +7,10 @@ import { grantOf } from './authenticate.js';
 /** The SDK's `userBuilder`: the caller whom `authenticate` let in. Whoever did not pass it is nobody. */
 export function userBuilder(req: Request): Promise<User> {
   const granted = grantOf(req);
-  return Promise.resolve(granted === undefined ? new UnauthenticatedUser() : new CallerUser(granted));
+  if (granted === undefined) return Promise.resolve(new UnauthenticatedUser());
+  const user = new CallerUser(granted);
+  req.res?.once('close', () => {
+    CallerUser.leave(user);
+  });
+  return Promise.resolve(user);
 }

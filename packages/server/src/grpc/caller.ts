@@ -36,7 +36,15 @@ class GrpcCaller extends CallerUser {
 
   static readonly hasLeft = (user: User | undefined): boolean =>
     user !== undefined && #call in user && user.#call.cancelled;
+
+  /** Has the end of the call told to whatever is done for it. */
+  static readonly follow = (user: User | undefined): void => {
+    if (user === undefined || !(#call in user)) return;
+    user.#call.once('cancelled', () => {
+      CallerUser.leave(user);
+    });
+  };
 }
 
 /** Whether a caller's gRPC call was cancelled, or ran into its deadline. */
-export const { hasLeft } = GrpcCaller;
+export const { hasLeft, follow } = GrpcCaller;

@@ -1,7 +1,7 @@
 import type { StreamResponse } from '@a2a-js/sdk';
 import type { A2ARequestHandler, User } from '@a2a-js/sdk/server';
 
-import { hasLeft } from './caller.js';
+import { follow, hasLeft } from './caller.js';
 
 /**
  * Ends what is done for callers who left. The SDK would go on writing their events into memory.
@@ -18,6 +18,7 @@ export function followCall(handler: A2ARequestHandler): A2ARequestHandler {
       }
     },
     resubscribe(params, context) {
+      follow(context.user);
       return untilLeft(handler.resubscribe(params, context), context.user);
     },
   };

@@ -95,7 +95,7 @@ async function answer<Event>(
       errorOf: (error: unknown) => dialect.errorOf(error).json,
       headers: extra,
     };
-    return eventStream(result.events, form, first);
+    return eventStream(result.events, form, user, first);
   } catch (error) {
     return errorAnswer(dialect, error);
   }

@@ -66,9 +66,9 @@ export function jsonRpcEndpoint(
     const { id = null, method } = body as { id?: string | number | null; method?: unknown };
     const errorOf = (error: unknown) => ({ jsonrpc: '2.0', id, error: mapError[version](error) });
     const form = { jsonOf: (event: unknown) => event, errorOf, headers: extra };
-    if (version === '0.3' && method === 'tasks/resubscribe') return eventStream(answer, form);
+    if (version === '0.3' && method === 'tasks/resubscribe') return eventStream(answer, form, user);
     try {
-      return eventStream(answer, form, await answer.next());
+      return eventStream(answer, form, user, await answer.next());
     } catch (error) {
       return jsonRpcResponse(errorOf(error), extra);
     }
