@@ -115,6 +115,12 @@ export class AgentSecurity<Ids extends string = never> {
         `denials must be { messages: 'task' | 'http', others: 'http' | 'jsonrpc' }, not ${JSON.stringify(options.denials)}.`,
       );
     }
+    if (options.agentCardUrl !== undefined && !URL.canParse(options.agentCardUrl)) {
+      throw configurationError(
+        'INVALID_OPTION',
+        `agentCardUrl must be an absolute URL, not ${JSON.stringify(options.agentCardUrl)}.`,
+      );
+    }
     this.#options = { ...options, verificationTimeout, denials: { messages, others } };
     this.#forwarding = options.forwardedCertificate && certificateForwarding(options.forwardedCertificate);
   }

@@ -87,7 +87,8 @@ function extractAll(policy: Policy, request: AuthRequest): Deliberation {
   const credentials: unknown[] = policy.schemes.map(() => undefined);
   const outcomes = policy.schemes.map(({ scheme }, position): SchemeOutcome => {
     try {
-      const credential = scheme.extract(request);
+      // In JavaScript, null says the same.
+      const credential: unknown = scheme.extract(request) ?? undefined;
       if (isPromise(credential)) {
         credential.catch(() => undefined);
         throw new MalformedCredential('extract() is asynchronous, which the contract does not allow.');

@@ -529,6 +529,16 @@ describe('a scheme that looks for its credential asynchronously', () => {
   });
 });
 
+it('a scheme that finds null has found nothing, and is asked to verify nothing', async () => {
+  const verify = vi.fn();
+  const extract = () => null as unknown as undefined;
+  const decision = await securityOf({ none: { ...headerScheme('x-a', verify), extract } }).authenticate(
+    authRequest(),
+  );
+  expect(denied(decision).reason).toBe('missing_credential');
+  expect(verify).not.toHaveBeenCalled();
+});
+
 describe('the challenges of a request with several credentials, one of them wrong', () => {
   const is = (good: string) => (value: string) =>
     value === good

@@ -118,6 +118,7 @@ it.each<[string, Make, Record<string, unknown>]>([
   ['a text for a list of algorithms', makers['dpop()'] as Make, { algorithms: 'ES256' }],
   ['a text for an object', makers.AgentSecurity as Make, { denials: 'http' }],
   ['a number for a text', makers.AgentSecurity as Make, { realm: 1 }],
+  ['a path for a URL', makers.AgentSecurity as Make, { agentCardUrl: '/card' }],
   ['an unknown claim', makers['jwtFromIssuer(), issuer'] as Make, { audienceClaim: 'clientId' }],
   ['a list for an object', makers.AgentSecurity as Make, { denials: [] }],
   ['one path for two bindings', makers['agentRouter()'] as Make, { jsonRpcPath: '/a', httpJsonPath: '/a' }],
