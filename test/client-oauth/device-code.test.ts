@@ -260,6 +260,25 @@ describe('DeviceFlowClient', () => {
     expect((await polled).accessToken).toBe('an-access-token');
   });
 
+  it.each([500, 502, 503])('goes on when the server answers %i in the midst of it', async (status) => {
+    const answers = ['Come back later.', '{"error":"server_error"}'];
+    const scripted = await scriptedServer({
+      '/device': deviceAnswer({ interval: 0.02 }),
+      '/token': (response, call) => {
+        const failing = answers.shift();
+        if (failing === undefined) tokenAnswer()(response, call);
+        else response.writeHead(status, { 'content-type': 'application/json' }).end(failing);
+      },
+    });
+    const flow = client({
+      deviceAuthorizationUrl: `${scripted.url}/device`,
+      tokenUrl: `${scripted.url}/token`,
+    });
+    await flow.start();
+    expect((await flow.pollForTokens()).accessToken).toBe('an-access-token');
+    expect(scripted.callsOf('/token')).toHaveLength(3);
+  });
+
   it('can be asked on after it was aborted', async () => {
     const flow = client();
     const started = await flow.start();

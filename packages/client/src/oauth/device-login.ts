@@ -1,6 +1,7 @@
 import {
   initiateDeviceAuthorization,
   pollDeviceAuthorizationGrant,
+  ResponseBodyError,
   type Configuration,
   type DPoPHandle,
   type DeviceAuthorizationResponse,
@@ -89,10 +90,19 @@ export async function finishDeviceLogin(
         throw new ClientError('LOGIN_EXPIRED', 'Nobody logged in before the code ended. Start again.');
       }
       // RFC 8628 §3.5: a server that does not answer is asked again, less often.
-      if (clientErrorIn(error)?.code !== 'PROVIDER_UNAVAILABLE') throw error;
+      if (!isOutOfOrder(error)) throw error;
       interval *= 2;
     }
   }
+}
+
+/** No answer, or none of the server's own, as while it is restarted: the person is half through. */
+function isOutOfOrder(error: unknown): boolean {
+  const { cause } = error as { cause?: unknown };
+  const answer = error instanceof ResponseBodyError ? error : cause;
+  const isFailing =
+    (answer instanceof ResponseBodyError || answer instanceof Response) && answer.status >= 500;
+  return isFailing || clientErrorIn(error)?.code === 'PROVIDER_UNAVAILABLE';
 }
 
 function oauthErrorOf(error: unknown): unknown {

@@ -1,14 +1,17 @@
+import { EventEmitter } from 'node:events';
+
 import type { StreamResponse } from '@a2a-js/sdk';
 import { ServerCallContext, type A2ARequestHandler } from '@a2a-js/sdk/server';
 import type { ServerUnaryCall } from '@grpc/grpc-js';
 import { beforeEach, expect, it, vi } from 'vitest';
 
+import { CallerUser } from '../../src/caller.js';
 import { admit, userBuilder } from '../../src/grpc/caller.js';
 import { followCall } from '../../src/grpc/follow-call.js';
 import { authRequest } from '../support/auth-request.js';
 import { granted, headerScheme, securityOf } from '../support/agent.js';
 
-const call = { cancelled: false };
+const call = Object.assign(new EventEmitter(), { cancelled: false });
 const ended = vi.fn();
 beforeEach(() => {
   call.cancelled = false;
@@ -36,7 +39,7 @@ const handler = followCall({
 async function contextOfCaller(): Promise<ServerCallContext> {
   const security = securityOf({ key: headerScheme('X-Key') });
   const decision = await security.authenticate(authRequest({ header: { 'X-Key': 'ada' } }));
-  const grpcCall = call as ServerUnaryCall<unknown, unknown>;
+  const grpcCall = call as unknown as ServerUnaryCall<unknown, unknown>;
   admit(grpcCall, granted(decision));
   return new ServerCallContext({ user: await userBuilder(grpcCall) });
 }
@@ -60,6 +63,16 @@ it('ends the subscription of a caller who left', async () => {
   const stream = handler.resubscribe({ tenant: '', id: 't-1' }, await contextOfCaller());
   expect(await count(stream)).toBe(1);
   expect(ended.mock.calls).toEqual([['ended']]);
+});
+
+it('tells whatever is done for a caller that the call has ended', async () => {
+  const context = await contextOfCaller();
+  handler.resubscribe({ tenant: '', id: 't-1' }, context);
+  const told = vi.fn();
+  CallerUser.whenLeft(context.user, told);
+  expect(told).not.toHaveBeenCalled();
+  call.emit('cancelled');
+  expect(told).toHaveBeenCalledOnce();
 });
 
 it('hands on everything to whoever is no caller of ours', async () => {
