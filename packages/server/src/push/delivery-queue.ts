@@ -233,9 +233,9 @@ export function deliveryQueue({ attempts, retryDelay, giveUp }: QueueOptions): D
     count(lane, -sizeOf(entry));
     if (Date.now() > entry.notification.queuedAt + MAX_AGE) {
       giveUp(entry.notification, 'failed', 'it waited for longer than ten minutes');
+      // Whoever started it goes on with the next one: to do it here would go as deep as there are many.
       schedule(lane);
       tidy(lane);
-      start();
       return;
     }
     lane.current = entry;

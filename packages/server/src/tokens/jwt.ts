@@ -144,13 +144,13 @@ function keyAndAlgorithms({ secret, publicKey, algorithms }: JwtOptions): {
     throw invalid('exactly one of secret and publicKey is needed.');
   }
   if (secret !== undefined) {
-    // Whoever knows a public key could sign tokens with it (RFC 8725 §2.1).
-    if (typeof secret === 'string' && secret.includes('-----BEGIN ')) {
-      throw invalid('the secret is a key or a certificate in PEM. A public key belongs into publicKey.');
-    }
     const accepted = algorithms ?? ['HS256'];
     assertAlgorithms(accepted, Object.keys(HMAC_MIN_BYTES), 'a secret');
     const bytes = typeof secret === 'string' ? Buffer.from(secret, 'utf8') : secret;
+    // Whoever knows a public key could sign tokens with it (RFC 8725 §2.1). A file that was read is no string.
+    if (bytes instanceof Uint8Array && Buffer.from(bytes).includes('-----BEGIN ')) {
+      throw invalid('the secret is a key or a certificate in PEM. A public key belongs into publicKey.');
+    }
     const needed = Math.max(...accepted.map((algorithm) => HMAC_MIN_BYTES[algorithm] ?? Infinity));
     if (!(bytes instanceof Uint8Array) || bytes.byteLength < needed) {
       throw invalid(

@@ -264,6 +264,20 @@ it('begins nothing that waited for longer than ten minutes behind a slow one', a
   expect(flushed).toHaveBeenCalled();
 });
 
+it('gives up all that waited for too long, however many', async () => {
+  const { queue, givenUp } = setUp();
+  const slow = async () => {
+    await new Promise((resolve) => setTimeout(resolve, 600_001));
+    return delivered;
+  };
+  for (let n = 0; n < 30_000; n++) queue.add(notification(slow, { taskId: `t${n % 300}` }));
+  const flushed = vi.fn();
+  void queue.flush().then(flushed);
+  await vi.advanceTimersByTimeAsync(600_001);
+  expect(givenUp).toHaveLength(30_000 - 8);
+  expect(flushed).toHaveBeenCalled();
+});
+
 it('resolves flush() once nothing is left', async () => {
   const { queue } = setUp();
   const flushed = vi.fn();

@@ -130,8 +130,10 @@ describe('a signature by ECDSA', () => {
 
 describe('a public key', () => {
   it('is no secret: whoever knows it could sign with it', () => {
-    const secret = rsaKey.publicKey.export({ type: 'spki', format: 'pem' }).toString();
-    expect(() => verifierOf({ secret })).toThrow(/publicKey/);
+    const pem = rsaKey.publicKey.export({ type: 'spki', format: 'pem' }).toString();
+    for (const secret of [pem, Buffer.from(pem), new TextEncoder().encode(pem)]) {
+      expect(() => verifierOf({ secret })).toThrow(/belongs into publicKey/);
+    }
   });
 
   it.each<[string, string | Buffer]>([
