@@ -25,14 +25,24 @@ afterEach(async () => {
 
 /**
  * Runs shell commands in a session with a keychain that is empty and unlocked. Among them: `program`, and `lock` and
- * `unlock` of the keychain. They have no display, so that nobody is asked, and nothing of the session around them.
+ * `unlock` of the keychain, which wait until it is so: a keychain that is replaced may still answer for a moment. They
+ * have no display, so that nobody is asked, and nothing of the session around them.
  */
 async function inSession(commands: string): Promise<void> {
   const script = `
-    unlock() { printf pw | gnome-keyring-daemon --replace --unlock --components=secrets > /dev/null 2>&1; }
+    ask_keychain() { dbus-send --session --print-reply=literal --dest=org.freedesktop.secrets "$@"; }
+    until_locked_is() {
+      until ask_keychain /org/freedesktop/secrets/collection/login org.freedesktop.DBus.Properties.Get \\
+        string:org.freedesktop.Secret.Collection string:Locked | grep -q "boolean $1"; do sleep 0.1; done
+    }
+    unlock() {
+      printf pw | gnome-keyring-daemon --replace --unlock --components=secrets > /dev/null 2>&1
+      until_locked_is false
+    }
     lock() {
-      dbus-send --session --print-reply --dest=org.freedesktop.secrets /org/freedesktop/secrets \\
-        org.freedesktop.Secret.Service.Lock array:objpath:/org/freedesktop/secrets/collection/login > /dev/null
+      ask_keychain /org/freedesktop/secrets org.freedesktop.Secret.Service.Lock \\
+        array:objpath:/org/freedesktop/secrets/collection/login > /dev/null
+      until_locked_is true
     }
     program() { "$NODE" --import tsx "$PROGRAM" "$@"; }
     unlock
