@@ -8,6 +8,7 @@ import { describe, expect, it, vi } from 'vitest';
 
 import { combinations, connect, type Combination } from './support/client.js';
 import { granted } from './support/credentials.js';
+import { countListeners } from './support/listeners.js';
 import { callsOf } from './support/operations.js';
 import { muteConsole } from './support/quiet.js';
 import { closeServersAfterTests, startAgent, type RunningAgent } from './support/server.js';
@@ -22,18 +23,10 @@ function workInSteps(agent: RunningAgent) {
     goOn = resolve;
   });
   let taskId = '';
-  let listening = 0;
+  let listening = () => 0;
   vi.spyOn(agent.executor, 'execute').mockImplementation(async (context, bus) => {
     ({ taskId } = context);
-    const [on, off] = [bus.on.bind(bus), bus.off.bind(bus)];
-    vi.spyOn(bus, 'on').mockImplementation((...given) => {
-      listening += 1;
-      return on(...given);
-    });
-    vi.spyOn(bus, 'off').mockImplementation((...given) => {
-      listening -= 1;
-      return off(...given);
-    });
+    listening = countListeners(bus);
     const status = { state: TaskState.TASK_STATE_WORKING, message: undefined, timestamp: undefined };
     const { contextId } = context;
     const task = { id: taskId, contextId, status, artifacts: [], history: [], metadata: undefined };
@@ -52,7 +45,7 @@ function workInSteps(agent: RunningAgent) {
     },
     taskId: () => taskId,
     /** How many wait for events of the task since it began. */
-    listening: () => listening,
+    listening: () => listening(),
   };
 }
 

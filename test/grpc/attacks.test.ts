@@ -15,6 +15,7 @@ import { credentials, Metadata, status, type Client } from '@grpc/grpc-js';
 import { describe, expect, it, vi } from 'vitest';
 
 import { createSecurity, granted } from '../support/credentials.js';
+import { countListeners } from '../support/listeners.js';
 import { muteConsole } from '../support/quiet.js';
 import {
   callGrpc,
@@ -248,17 +249,9 @@ describe.each(versions)('a caller over gRPC %s who leaves a stream', (version) =
   it('leaves no more subscriptions behind than one, however often it comes', async () => {
     const agent = await startGrpcAgent();
     const done = promiseWithResolvers<undefined>();
-    let listening = 0;
+    let listening = () => 0;
     vi.spyOn(agent.executor, 'execute').mockImplementation(async ({ taskId, contextId }, bus) => {
-      const [on, off] = [bus.on.bind(bus), bus.off.bind(bus)];
-      vi.spyOn(bus, 'on').mockImplementation((...given) => {
-        listening += 1;
-        return on(...given);
-      });
-      vi.spyOn(bus, 'off').mockImplementation((...given) => {
-        listening -= 1;
-        return off(...given);
-      });
+      listening = countListeners(bus);
       const working = { state: TaskState.TASK_STATE_WORKING, message: undefined, timestamp: undefined };
       const parts = { id: taskId, contextId, artifacts: [], history: [], metadata: undefined };
       bus.publish(AgentEvent.task({ ...parts, status: working }));
@@ -280,10 +273,12 @@ describe.each(versions)('a caller over gRPC %s who leaves a stream', (version) =
       await catchUp(client, version);
     };
     await comeAndGo();
-    const afterOne = listening;
+    const afterOne = listening();
     expect(afterOne).toBeGreaterThan(0);
     for (let count = 0; count < 5; count++) await comeAndGo();
-    expect(listening).toBe(afterOne);
+    await vi.waitFor(() => {
+      expect(listening()).toBe(afterOne);
+    });
     done.resolve(undefined);
   });
 

@@ -1,4 +1,5 @@
 import {
+  checkOptions,
   httpBearer,
   TooManyAttempts,
   VerifierUnavailable,
@@ -124,6 +125,16 @@ export function biscuit(options: BiscuitOptions): SecurityScheme<string> {
 }
 
 function settingsOf(options: BiscuitOptions): Settings {
+  checkOptions('biscuit()', options, {
+    rootKeys: 'any',
+    authorizer: 'any',
+    subject: 'any',
+    issuer: 'any',
+    agent: 'any',
+    revoked: 'any',
+    limits: 'object',
+    description: 'string',
+  });
   const { rootKeys, authorizer, issuer, agent, revoked } = options;
   const { subject = 'subject($user) <- user($user)', limits } = options;
   const keys = readRootKeys(rootKeys);

@@ -448,6 +448,7 @@ describe('the configuration', () => {
     ['an empty issuer', { issuer: '' }, 'issuer must be a text'],
     ['an agent that is no text', { agent: 7 }, 'agent must be a text'],
     ['revoked that is no function', { revoked: [] }, 'revoked must be a function'],
+    ['a misspelt option', { revokd: () => true }, 'biscuit() has no option revokd'],
     ['a limit of 0', { limits: { time: 0 } }, 'limits.time must be'],
     ['no limit', { limits: { blocks: Infinity } }, 'limits.blocks must be'],
     ['a limit that is undefined', { limits: { facts: undefined } }, 'limits.facts must be'],

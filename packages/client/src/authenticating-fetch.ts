@@ -31,6 +31,16 @@ export interface AuthenticationOptions {
   readonly resource?: string | undefined;
 }
 
+/** The names of what all ways to authenticate take. */
+export const AUTHENTICATION_OPTIONS = {
+  url: true,
+  card: true,
+  credentials: true,
+  plan: true,
+  policy: true,
+  resource: true,
+} as const satisfies Record<keyof AuthenticationOptions, true>;
+
 export interface AuthenticatingFetchOptions extends AuthenticationOptions {
   /**
    * Called with each task that waits for a credential in its midst, as messages and streams tell of it. Not waited for.
@@ -55,12 +65,7 @@ export interface AuthenticatingFetchOptions extends AuthenticationOptions {
  */
 export function authenticatingFetch(options: AuthenticatingFetchOptions): typeof fetch {
   checkOptions('authenticatingFetch()', options, {
-    url: true,
-    card: true,
-    credentials: true,
-    plan: true,
-    policy: true,
-    resource: true,
+    ...AUTHENTICATION_OPTIONS,
     onAuthRequired: true,
     fetch: true,
   });

@@ -1,10 +1,16 @@
 import type { AuthenticationHandler } from '@a2a-js/sdk/client';
 import { LRUCache } from 'lru-cache';
 
-import { prepare, refusedDestination, type AuthenticationOptions } from './authenticating-fetch.js';
+import {
+  AUTHENTICATION_OPTIONS,
+  prepare,
+  refusedDestination,
+  type AuthenticationOptions,
+} from './authenticating-fetch.js';
 import type { Authentication } from './authenticator.js';
 import { ClientError } from './errors.js';
 import { findDenial } from './find-denial.js';
+import { checkOptions } from './options.js';
 import { isAllowedDestination } from './policy.js';
 
 export interface AuthenticationHandlerOptions extends AuthenticationOptions {
@@ -24,6 +30,7 @@ const mostInFlight = 10_000;
  *   not go to `endpoint`; `INVALID_OPTION` when the chosen alternative needs more than headers
  */
 export function authenticationHandler(options: AuthenticationHandlerOptions): AuthenticationHandler {
+  checkOptions('authenticationHandler()', options, { ...AUTHENTICATION_OPTIONS, endpoint: true });
   if (!URL.canParse(String(options.endpoint))) {
     throw new ClientError('INVALID_OPTION', 'endpoint must be the URL of a JSON-RPC interface of the card.');
   }

@@ -11,6 +11,7 @@ import { isSecureUrl, type OutboundOptions } from './oauth/outbound.js';
 import { openProvider, type Provider } from './oauth/provider.js';
 import { tokensFrom, type Tokens } from './oauth/tokens.js';
 import { serverOfEndpoints, type TrustedServer } from './oauth/trusted-server.js';
+import { checkOptions } from './options.js';
 import { isScope } from './scopes.js';
 
 export interface DeviceFlowClientOptions extends OutboundOptions {
@@ -44,6 +45,16 @@ export class DeviceFlowClient {
   #login: { readonly started: StartedDeviceLogin; tokens?: Promise<Tokens> } | undefined;
 
   constructor(options: DeviceFlowClientOptions) {
+    checkOptions('DeviceFlowClient', options, {
+      deviceAuthorizationUrl: true,
+      tokenUrl: true,
+      clientId: true,
+      clientSecret: true,
+      scopes: true,
+      resource: true,
+      timeout: true,
+      fetch: true,
+    });
     const { deviceAuthorizationUrl, tokenUrl, scopes = [], resource } = options;
     for (const [name, url] of Object.entries({ deviceAuthorizationUrl, tokenUrl })) {
       if (!isSecureUrl(url)) {

@@ -1,5 +1,6 @@
 import {
   authorizationCredentials,
+  checkOptions,
   ConfigurationError,
   httpBearer,
   MalformedCredential,
@@ -54,6 +55,10 @@ export function passportScheme<User = unknown, Info = unknown>(
   declaration: PassportDeclaration,
   options: PassportSchemeOptions<User, Info> = {},
 ): SecurityScheme<string> {
+  checkOptions<PassportSchemeOptions<User, Info>>('passportScheme()', options, {
+    principalOf: 'any',
+    scopes: 'strings',
+  });
   const { principalOf, scopes = scopesOf(declaration) } = options;
   assertStrategy(strategy);
   const declared = checkedDeclaration(declaration);

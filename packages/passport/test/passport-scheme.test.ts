@@ -731,6 +731,13 @@ describe('a configuration error', () => {
       /Digest begins with a challenge/,
     ],
     [
+      'a misspelt option',
+      strategy,
+      BEARER,
+      { principalof: () => undefined },
+      /passportScheme\(\) has no option principalof/,
+    ],
+    [
       'no function for principalOf',
       strategy,
       BEARER,

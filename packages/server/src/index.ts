@@ -54,6 +54,7 @@ export {
 } from './errors.js';
 export type { ForwardedCertificateFormat, ForwardedCertificateOptions } from './forwarded-certificate.js';
 export type { Operation } from './operation.js';
+export { checkOptions, type OptionKind } from './options.js';
 export type { Actor, ClientCertificate, Principal, PrincipalClaims } from './principal.js';
 export type { ProtectedResourceMetadata } from './protected-resource.js';
 export { DeniedCall } from './protect.js';

@@ -1,12 +1,14 @@
 import { configurationError } from './errors.js';
 
 /** What can be told of a value without knowing what it is for. `any` is what its owner looks at by itself. */
-type Kind = 'any' | 'boolean' | 'function' | 'string' | 'strings' | 'object';
+export type OptionKind = 'any' | 'boolean' | 'function' | 'string' | 'strings' | 'object';
 
 /** The names of options, also of those that only one alternative has. */
 type NameOf<Options> = Options extends unknown ? keyof Options & string : never;
 
-const kinds: Readonly<Record<Exclude<Kind, 'any'>, { what: string; isMet: (value: unknown) => boolean }>> = {
+const kinds: Readonly<
+  Record<Exclude<OptionKind, 'any'>, { what: string; isMet: (value: unknown) => boolean }>
+> = {
   boolean: { what: 'true or false', isMet: (value) => typeof value === 'boolean' },
   function: { what: 'a function', isMet: (value) => typeof value === 'function' },
   string: { what: 'a string', isMet: (value) => typeof value === 'string' },
@@ -31,7 +33,7 @@ const kinds: Readonly<Record<Exclude<Kind, 'any'>, { what: string; isMet: (value
 export function checkOptions<Options extends object>(
   culprit: string,
   options: Options,
-  known: Readonly<Record<NameOf<Options>, Kind>>,
+  known: Readonly<Record<NameOf<Options>, OptionKind>>,
 ): void {
   const given: unknown = options;
   if (!kinds.object.isMet(given)) {
@@ -44,7 +46,7 @@ export function checkOptions<Options extends object>(
       `${culprit} has no option ${names.join(', ')}. There are ${Object.keys(known).join(', ')}.`,
     );
   }
-  for (const [name, kind] of Object.entries<Kind>(known)) {
+  for (const [name, kind] of Object.entries<OptionKind>(known)) {
     const value = (options as Readonly<Record<string, unknown>>)[name];
     if (value === undefined || kind === 'any' || kinds[kind].isMet(value)) continue;
     throw configurationError('INVALID_OPTION', `${culprit}: ${name} must be ${kinds[kind].what}.`);

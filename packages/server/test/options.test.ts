@@ -1,24 +1,30 @@
 import {
+  agentServiceConfig,
   AgentSecurity,
   apiKey,
   certificateTrust,
+  createDevelopmentPki,
   dpop,
+  envoyClientCertificate,
   httpBasic,
   httpBearer,
   introspection,
   jwt,
   jwtFromIssuer,
   mutualTls,
+  nginxClientCertificate,
   oauth2AuthorizationCode,
   oauth2ClientCredentials,
   oauth2DeviceCode,
   oauth2FromIssuer,
+  okta,
   openIdConnect,
   serveMutualTls,
 } from '@a2a-auth/server';
-import { agentRouter, authenticate } from '@a2a-auth/server/express';
+import { agentCardRoute, agentRouter, authenticate } from '@a2a-auth/server/express';
 import { agentFetchHandler } from '@a2a-auth/server/fetch';
-import { guardedPushStore, pushNotificationSender } from '@a2a-auth/server/push';
+import { agentServices } from '@a2a-auth/server/grpc';
+import { guardedPushStore, pushKeys, pushNotificationSender } from '@a2a-auth/server/push';
 import { InMemoryPushNotificationStore } from '@a2a-js/sdk/server';
 import { describe, expect, it } from 'vitest';
 
@@ -83,6 +89,20 @@ const makers: Readonly<Record<string, Make>> = {
   'agentFetchHandler()': (more) => agentFetchHandler({ ...secured, ...more } as never),
   'guardedPushStore()': (more) => guardedPushStore(new InMemoryPushNotificationStore(), more),
   'pushNotificationSender()': (more) => pushNotificationSender(new InMemoryPushNotificationStore(), more),
+  'pushKeys()': (more) => pushKeys({ issuer: 'https://agent.example', keys: [], ...more }),
+  'introspection(), clientAuthentication': (more) =>
+    introspection({
+      ...common,
+      clientId: 'agent',
+      clientAuthentication: { method: 'client_secret_basic', clientSecret: 's', ...more },
+    }),
+  'okta()': (more) => okta({ domain: 'example.okta.com', ...more }),
+  'nginxClientCertificate()': (more) => nginxClientCertificate(more),
+  'envoyClientCertificate()': (more) => envoyClientCertificate(more),
+  'createDevelopmentPki()': (more) => createDevelopmentPki({ days: 0, ...more }),
+  'agentServiceConfig()': (more) => agentServiceConfig({ ...more } as never),
+  'agentCardRoute()': (more) => agentCardRoute({ ...secured, ...more } as never),
+  'agentServices()': (more) => agentServices({ ...secured, ...more } as never),
 };
 
 const failure = (make: Make, more: Record<string, unknown>): unknown => {
@@ -125,6 +145,9 @@ it.each<[string, Make, Record<string, unknown>]>([
   ['a list for an object', makers['oauth2FromIssuer()'] as Make, { scopes: ['ask'] }],
   ['no AgentSecurity', makers['agentRouter()'] as Make, { security: {} }],
   ['no AgentSecurity', makers['agentFetchHandler()'] as Make, { security: {} }],
+  ['no AgentSecurity', makers['agentServices()'] as Make, { security: {} }],
+  ['no AgentSecurity', makers['agentCardRoute()'] as Make, { security: {} }],
+  ['a text for a list of clients', makers['createDevelopmentPki()'] as Make, { clients: 'billing' }],
 ])('%s is refused', async (_, make, more) => {
   const [name = ''] = Object.keys(more);
   const error = await failure(make, more);

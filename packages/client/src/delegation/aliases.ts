@@ -3,6 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 
 import { ClientError } from '../errors.js';
+import { checkOptions } from '../options.js';
 import { checkPolicy } from '../policy.js';
 
 /** An agent that you have a name for. */
@@ -76,7 +77,10 @@ export function aliasFinder({
 }
 
 function checkAlias(what: string, alias: unknown): ServiceAlias {
-  const { url, ca } = (alias ?? {}) as Partial<Record<keyof ServiceAlias, unknown>>;
+  const given = (alias ?? {}) as Partial<Record<keyof ServiceAlias, unknown>>;
+  // A misspelt "ca" would have every public authority trusted.
+  checkOptions(what, given, { url: true, ca: true });
+  const { url, ca } = given;
   if (typeof url !== 'string' || (ca !== undefined && (typeof ca !== 'string' || ca === ''))) {
     throw invalid(
       `${what} must be { url, ca }: the agent's URL, and the path of a PEM file where it needs one.`,

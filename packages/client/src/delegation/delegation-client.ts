@@ -9,6 +9,7 @@ import type { ConnectOptions } from '../connect.js';
 import type { CredentialSource } from '../credential-source.js';
 import { ClientError } from '../errors.js';
 import type { Tokens } from '../oauth/tokens.js';
+import { checkOptions } from '../options.js';
 import { planFor, type AuthenticationPlan } from '../plan.js';
 import { checkPolicy } from '../policy.js';
 import { mutualTls } from '../tls/mutual-tls.js';
@@ -47,6 +48,14 @@ export interface DelegatedConnectOptions
   readonly credentials?: readonly CredentialSource[] | undefined;
 }
 
+/** The names of what says for whom, and for which agent. */
+const TARGET_OPTIONS = {
+  subjectToken: true,
+  audience: true,
+  resource: true,
+  expectedAudience: true,
+} as const satisfies Record<keyof DelegationTarget, true>;
+
 /**
  * Calls other agents on behalf of one's own callers: exchanges a caller's token for one that is meant for the other agent,
  * and says who acts (RFC 8693). To be made once; its tokens are kept by caller, actor, agent and scopes, a thousand at
@@ -63,6 +72,23 @@ export class DelegationClient {
 
   /** @throws {ClientError} `INVALID_OPTION` */
   constructor(options: DelegationClientOptions) {
+    checkOptions('DelegationClient()', options, {
+      discovery: true,
+      issuer: true,
+      tokenEndpoint: true,
+      clientId: true,
+      clientSecret: true,
+      clientSecretMethod: true,
+      privateKey: true,
+      privateKeyId: true,
+      tls: true,
+      grant: true,
+      actor: true,
+      subjectTokenType: true,
+      tokenParameters: true,
+      timeout: true,
+      fetch: true,
+    });
     const { discovery = new ServiceDiscovery(), ...rest } = options;
     if (!(discovery instanceof ServiceDiscovery)) {
       throw new ClientError('INVALID_OPTION', 'DelegationClient(): discovery must be a ServiceDiscovery.');
@@ -79,6 +105,7 @@ export class DelegationClient {
    *   for something else; `PROVIDER_UNAVAILABLE`, `ISSUER_NOT_TRUSTED`, `INVALID_OPTION`
    */
   async exchange(options: ExchangeOptions): Promise<DelegatedToken> {
+    checkOptions('exchange()', options, { ...TARGET_OPTIONS, scopes: true, signal: true });
     const { scopes = [], signal, ...target } = options;
     const { accessToken, expiresAt, scopes: granted } = await this.#tokens.get(target, scopes, signal);
     return { accessToken, expiresAt, scopes: granted };
@@ -90,6 +117,7 @@ export class DelegationClient {
    * @throws {ClientError} `LOGIN_REQUIRED` when the caller has no token, `INVALID_OPTION`
    */
   source(options: Omit<ExchangeOptions, 'signal'>): CredentialSource {
+    checkOptions('source()', options, { ...TARGET_OPTIONS, scopes: true });
     const { scopes, ...target } = options;
     return this.#tokens.source(target, scopes);
   }
@@ -105,6 +133,17 @@ export class DelegationClient {
    *   for the caller is part of; what `connect` throws. The client throws what `exchange` does.
    */
   async connect(agent: string | URL, options: DelegatedConnectOptions): Promise<Client> {
+    checkOptions('connect()', options, {
+      ...TARGET_OPTIONS,
+      scopes: true,
+      credentials: true,
+      clientConfig: true,
+      onAuthRequired: true,
+      policy: true,
+      preferredTransports: true,
+      requireSignedCard: true,
+      signal: true,
+    });
     const {
       subjectToken,
       audience,

@@ -5,6 +5,7 @@ import { cardUrl } from '../card/fetch-card.js';
 import type { JsonObject } from '../card/json.js';
 import { ClientError } from '../errors.js';
 import { guardedFetch, type Send } from '../guarded-fetch.js';
+import { checkOptions } from '../options.js';
 import { checkPolicy } from '../policy.js';
 import { mutualTlsFetch } from '../tls/mutual-tls-fetch.js';
 import type { TlsFiles } from '../tls/tls-files.js';
@@ -60,8 +61,16 @@ export class ServiceDiscovery {
 
   /** @throws {ClientError} `INVALID_OPTION` */
   constructor(options: ServiceDiscoveryOptions = {}) {
+    checkOptions('ServiceDiscovery', options, {
+      aliases: true,
+      aliasFolder: true,
+      tls: true,
+      origins: true,
+      maxCards: true,
+    });
     const { maxCards = 200, origins = [], tls } = options;
     if (!Number.isInteger(maxCards) || maxCards < 1) throw invalid('maxCards must be a positive integer.');
+    if (tls !== undefined) checkOptions('ServiceDiscovery, tls', tls, { certificate: true, key: true });
     if (
       tls !== undefined &&
       [tls.certificate, tls.key].some((path) => typeof path !== 'string' || path === '')

@@ -10,11 +10,12 @@ import {
 } from '@grpc/grpc-js';
 
 import { authenticatedCall } from '../authenticated-call.js';
-import type { AuthenticatingFetchOptions } from '../authenticating-fetch.js';
+import { AUTHENTICATION_OPTIONS, type AuthenticatingFetchOptions } from '../authenticating-fetch.js';
 import type { Authentication, Authenticator } from '../authenticator.js';
 import { isObject } from '../card/json.js';
 import type { TlsIdentity } from '../credential-source.js';
 import { lenient } from '../listener.js';
+import { checkOptions } from '../options.js';
 import { messageIn } from '../sent-message.js';
 import { channels } from './channels.js';
 import { startExchange, type GrpcExchange } from './exchange.js';
@@ -38,6 +39,11 @@ export interface AuthenticatingInterceptorOptions
  *   to `endpoint`; `CREDENTIAL_UNUSABLE` when an alternative can be met, but not over gRPC; `INVALID_OPTION`
  */
 export function authenticatingInterceptor(options: AuthenticatingInterceptorOptions): Interceptor {
+  checkOptions('authenticatingInterceptor()', options, {
+    ...AUTHENTICATION_OPTIONS,
+    endpoint: true,
+    onAuthRequired: true,
+  });
   const { endpoint, authenticator } = prepareCalls(options);
   const onTask = lenient('onAuthRequired', options.onAuthRequired);
   const session = { endpoint, authenticator, channelFor: channels(endpoint), onTask };

@@ -1,6 +1,8 @@
 import { credentials, type CallCredentials, type ChannelCredentials } from '@grpc/grpc-js';
 
+import { AUTHENTICATION_OPTIONS } from '../authenticating-fetch.js';
 import { ClientError } from '../errors.js';
+import { checkOptions } from '../options.js';
 import { quote } from '../quote.js';
 import { channelCredentials } from './channels.js';
 import { noCertificate, prepareCalls, type GrpcAuthenticationOptions } from './prepare-calls.js';
@@ -23,6 +25,7 @@ export interface GrpcAuthentication {
  *   or a cookie; `INVALID_OPTION`; and what the sources throw
  */
 export async function grpcAuthentication(options: GrpcAuthenticationOptions): Promise<GrpcAuthentication> {
+  checkOptions('grpcAuthentication()', options, { ...AUTHENTICATION_OPTIONS, endpoint: true });
   const { endpoint, steps, authenticator } = prepareCalls(options);
   const needsCertificate = steps.some(({ scheme }) => scheme.type === 'mutualTLS');
   const target = { method: 'POST', url: endpoint.href };

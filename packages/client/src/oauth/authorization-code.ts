@@ -11,9 +11,16 @@ import {
 } from 'openid-client';
 
 import { ClientError } from '../errors.js';
+import { checkOptions } from '../options.js';
 import type { TokenStore } from '../stores/token-store.js';
 import { openLoopbackRedirect, type LoopbackRedirect, type RedirectOptions } from './loopback-redirect.js';
-import { oauthSource, type OAuthOptions, type OAuthSource, type TokenAsk } from './oauth-source.js';
+import {
+  OAUTH_OPTIONS,
+  oauthSource,
+  type OAuthOptions,
+  type OAuthSource,
+  type TokenAsk,
+} from './oauth-source.js';
 import { openInBrowser } from './open-browser.js';
 import { isSecureUrl, MAX_TIMEOUT } from './outbound.js';
 import { unlessAborted } from './shared-work.js';
@@ -55,6 +62,14 @@ const OWN_PARAMETERS = [
  * @throws {ClientError} `INVALID_OPTION`
  */
 export function authorizationCode(options: AuthorizationCodeOptions): OAuthSource {
+  checkOptions('authorizationCode()', options, {
+    ...OAUTH_OPTIONS,
+    openBrowser: true,
+    redirect: true,
+    loginTimeout: true,
+    authorizationParameters: true,
+    store: true,
+  });
   const {
     openBrowser = openInBrowser,
     redirect = {},
@@ -62,6 +77,7 @@ export function authorizationCode(options: AuthorizationCodeOptions): OAuthSourc
     authorizationParameters = {},
     store,
   } = options;
+  checkOptions('authorizationCode(), redirect', redirect, { host: true, port: true, path: true });
   const { host = '127.0.0.1', port = 0, path = '/callback' } = redirect;
   if (typeof openBrowser !== 'function') throw invalid('openBrowser must be a function.');
   if (!['127.0.0.1', '[::1]', 'localhost'].includes(host)) {

@@ -1,7 +1,8 @@
 import { clientCredentialsGrant } from 'openid-client';
 
 import { ClientError } from '../errors.js';
-import { oauthSource, type OAuthOptions, type OAuthSource } from './oauth-source.js';
+import { checkOptions } from '../options.js';
+import { OAUTH_OPTIONS, oauthSource, type OAuthOptions, type OAuthSource } from './oauth-source.js';
 
 /**
  * Tokens for the client itself (RFC 6749 §4.4), without a person.
@@ -9,6 +10,7 @@ import { oauthSource, type OAuthOptions, type OAuthSource } from './oauth-source
  * @throws {ClientError} `INVALID_OPTION`
  */
 export function clientCredentials(options: OAuthOptions): OAuthSource {
+  checkOptions('clientCredentials()', options, OAUTH_OPTIONS);
   const { clientSecret, privateKey, tls } = options;
   if (clientSecret === undefined && privateKey === undefined && tls === undefined) {
     throw new ClientError('INVALID_OPTION', 'clientCredentials() needs a clientSecret, a privateKey or tls.');

@@ -1,7 +1,8 @@
 import { ClientError } from '../errors.js';
+import { checkOptions } from '../options.js';
 import type { TokenStore } from '../stores/token-store.js';
 import { finishDeviceLogin, startDeviceLogin, type DevicePrompt } from './device-login.js';
-import { oauthSource, type OAuthOptions, type OAuthSource } from './oauth-source.js';
+import { OAUTH_OPTIONS, oauthSource, type OAuthOptions, type OAuthSource } from './oauth-source.js';
 import { unlessAborted } from './shared-work.js';
 
 export interface DeviceCodeOptions extends OAuthOptions {
@@ -17,6 +18,7 @@ export interface DeviceCodeOptions extends OAuthOptions {
  * @throws {ClientError} `INVALID_OPTION`
  */
 export function deviceCode(options: DeviceCodeOptions): OAuthSource {
+  checkOptions('deviceCode()', options, { ...OAUTH_OPTIONS, show: true, store: true });
   const { show, store } = options;
   if (typeof show !== 'function') {
     throw new ClientError('INVALID_OPTION', 'deviceCode() needs show, a function that shows the code.');

@@ -6,6 +6,7 @@ import { Configuration, getDPoPHandle, randomDPoPKeyPair, type CryptoKey } from 
 
 import type { CredentialSource } from '../credential-source.js';
 import { ClientError } from '../errors.js';
+import { checkOptions } from '../options.js';
 import { digest } from './digest.js';
 import { bound, type OAuthSource } from './oauth-source.js';
 import type { Sender } from './sender.js';
@@ -32,6 +33,7 @@ const MAX_NONCES = 100;
  * @throws {ClientError} `INVALID_OPTION` when the source gives no OAuth tokens, or the key pair is none
  */
 export function dpop(source: CredentialSource, options: DpopOptions = {}): OAuthSource {
+  checkOptions('dpop()', options, { keyPair: true, algorithm: true });
   const { keyPair, algorithm = 'ES256' } = options;
   if (!ALGORITHMS.includes(algorithm)) {
     throw new ClientError('INVALID_OPTION', `dpop(): algorithm must be one of ${ALGORITHMS.join(', ')}.`);

@@ -1,8 +1,9 @@
 import { genericGrantRequest } from 'openid-client';
 
 import { ClientError } from '../errors.js';
+import { checkOptions } from '../options.js';
 import { digest } from './digest.js';
-import { oauthSource, type OAuthOptions, type OAuthSource } from './oauth-source.js';
+import { OAUTH_OPTIONS, oauthSource, type OAuthOptions, type OAuthSource } from './oauth-source.js';
 import { tokenOf, type TokenFunction } from './token-exchange.js';
 
 export interface JwtBearerOptions extends OAuthOptions {
@@ -17,6 +18,7 @@ export interface JwtBearerOptions extends OAuthOptions {
  * @throws {ClientError} `INVALID_OPTION`
  */
 export function jwtBearer(options: JwtBearerOptions): OAuthSource {
+  checkOptions('jwtBearer()', options, { ...OAUTH_OPTIONS, assertion: true });
   const { assertion } = options;
   if (typeof assertion !== 'function') {
     throw new ClientError('INVALID_OPTION', 'jwtBearer(): assertion must be a function that gives a JWT.');

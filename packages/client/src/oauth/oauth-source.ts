@@ -35,6 +35,26 @@ export interface OAuthOptions extends ProviderOptions {
   readonly tokenParameters?: Readonly<Record<string, string>>;
 }
 
+/** The names of what all OAuth sources take. */
+export const OAUTH_OPTIONS = {
+  issuer: true,
+  tokenEndpoint: true,
+  trust: true,
+  clientId: true,
+  clientSecret: true,
+  clientSecretMethod: true,
+  privateKey: true,
+  privateKeyId: true,
+  tls: true,
+  scopes: true,
+  allowedScopes: true,
+  resource: true,
+  audience: true,
+  tokenParameters: true,
+  timeout: true,
+  fetch: true,
+} as const satisfies Record<keyof OAuthOptions, true>;
+
 const bind = Symbol('bind');
 
 /** A source whose tokens `dpop()` can bind to a key. */

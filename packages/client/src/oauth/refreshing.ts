@@ -1,7 +1,8 @@
 import { ClientError } from '../errors.js';
+import { checkOptions } from '../options.js';
 import type { TokenStore } from '../stores/token-store.js';
 import { digest } from './digest.js';
-import { oauthSource, type OAuthOptions, type OAuthSource } from './oauth-source.js';
+import { OAUTH_OPTIONS, oauthSource, type OAuthOptions, type OAuthSource } from './oauth-source.js';
 
 export interface RefreshingOptions extends OAuthOptions {
   /** From a login that happened elsewhere. What replaces it, where the server rotates, is kept in `store`. */
@@ -17,6 +18,7 @@ export interface RefreshingOptions extends OAuthOptions {
  * @throws {ClientError} `INVALID_OPTION`
  */
 export function refreshing(options: RefreshingOptions): OAuthSource {
+  checkOptions('refreshing()', options, { ...OAUTH_OPTIONS, refreshToken: true, store: true });
   const { refreshToken, store } = options;
   if (typeof refreshToken !== 'string' || refreshToken === '') {
     throw new ClientError('INVALID_OPTION', 'refreshing() needs a refreshToken.');

@@ -7,8 +7,9 @@ import {
 
 import type { CredentialRequest } from '../credential-source.js';
 import { ClientError } from '../errors.js';
+import { checkOptions } from '../options.js';
 import { digest } from './digest.js';
-import { oauthSource, type OAuthOptions, type OAuthSource } from './oauth-source.js';
+import { OAUTH_OPTIONS, oauthSource, type OAuthOptions, type OAuthSource } from './oauth-source.js';
 
 /** The kinds of token that RFC 8693 §3 has names for, and those of others. */
 export type TokenTypeUri = `urn:${string}`;
@@ -40,6 +41,14 @@ export interface TokenExchangeOptions extends OAuthOptions {
  * @throws {ClientError} `INVALID_OPTION`
  */
 export function tokenExchange(options: TokenExchangeOptions): OAuthSource {
+  checkOptions('tokenExchange()', options, {
+    ...OAUTH_OPTIONS,
+    subjectToken: true,
+    subjectTokenType: true,
+    actorToken: true,
+    actorTokenType: true,
+    requestedTokenType: true,
+  });
   const {
     subjectToken,
     subjectTokenType = ACCESS_TOKEN,

@@ -3,6 +3,7 @@ import { LRUCache } from 'lru-cache';
 
 import { ClientError } from '../errors.js';
 import { lenient } from '../listener.js';
+import { checkOptions } from '../options.js';
 import { isSecure } from '../secure-url.js';
 import {
   agentSignatures,
@@ -103,6 +104,17 @@ const places: Readonly<Record<string, CredentialPlace>> = {
  * @throws {ClientError} `INVALID_OPTION`
  */
 export function pushNotificationReceiver(options: PushNotificationReceiverOptions): PushNotificationReceiver {
+  checkOptions('pushNotificationReceiver()', options, {
+    url: true,
+    onNotification: true,
+    scheme: true,
+    apiKeyHeader: true,
+    agents: true,
+    isKnownTask: true,
+    registrations: true,
+    maxBytes: true,
+    onRefused: true,
+  });
   const { onNotification, isKnownTask, agents = [], maxBytes = 1024 * 1024 } = options;
   // A log that fails must not decide about notifications.
   const onRefused = lenient('onRefused', options.onRefused);
@@ -231,7 +243,9 @@ export function pushNotificationReceiver(options: PushNotificationReceiverOption
   return {
     handle,
     middleware: nodeMiddleware(url, handle),
-    async register({ taskId, issuer, expiresIn = 604_800 } = {}) {
+    async register(asked = {}) {
+      checkOptions('register()', asked, { taskId: true, issuer: true, expiresIn: true });
+      const { taskId, issuer, expiresIn = 604_800 } = asked;
       if (!(expiresIn > 0) || !Number.isFinite(expiresIn))
         throw invalid('expiresIn must be a positive number of seconds.');
       if (issuer === undefined ? agents.length > 1 : !agents.some((agent) => agent.issuer === issuer))

@@ -4,6 +4,7 @@ import { open, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { ClientError } from '../errors.js';
+import { checkOptions } from '../options.js';
 import { oneByOne } from '../oauth/shared-work.js';
 import { withFileLock } from './file-lock.js';
 import { requirePrivate, requirePrivateFolder, storeError } from './private-folder.js';
@@ -26,7 +27,9 @@ const NO_FOLLOW = constants.O_NOFOLLOW ?? 0;
  *
  * @throws {ClientError} `INVALID_OPTION`; its methods, `STORE_UNAVAILABLE`
  */
-export function fileTokenStore({ folder }: FileTokenStoreOptions): Required<TokenStore> {
+export function fileTokenStore(options: FileTokenStoreOptions): Required<TokenStore> {
+  checkOptions('fileTokenStore()', options, { folder: true });
+  const { folder } = options;
   if (typeof folder !== 'string' || folder === '') {
     throw new ClientError('INVALID_OPTION', 'fileTokenStore() needs a folder.');
   }

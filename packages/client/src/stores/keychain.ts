@@ -5,6 +5,7 @@ import { isAbsolute, join } from 'node:path';
 
 import { ClientError } from '../errors.js';
 import { notice } from '../notice.js';
+import { checkOptions } from '../options.js';
 import { unlessAborted } from '../oauth/shared-work.js';
 import { fileTokenStore } from './file.js';
 import { systemKeychain } from './system-keychain.js';
@@ -43,10 +44,9 @@ const algorithms = { alg: 'dir', enc: 'A256GCM' } as const;
  *
  * @throws {ClientError} `INVALID_OPTION`; its methods, `STORE_UNAVAILABLE`, also where `@napi-rs/keyring` is not installed
  */
-export function keychainTokenStore({
-  service,
-  keychain = systemKeychain,
-}: KeychainTokenStoreOptions): TokenStore {
+export function keychainTokenStore(options: KeychainTokenStoreOptions): TokenStore {
+  checkOptions('keychainTokenStore()', options, { service: true, keychain: true });
+  const { service, keychain = systemKeychain } = options;
   if (typeof service !== 'string' || !/^[\w\-.@]{1,100}$/.test(service)) {
     throw new ClientError('INVALID_OPTION', 'keychainTokenStore() needs a service, a short name.');
   }

@@ -3,6 +3,7 @@ import { readFile, stat } from 'node:fs/promises';
 
 import type { TlsIdentity } from '../credential-source.js';
 import { ClientError } from '../errors.js';
+import { checkOptions } from '../options.js';
 
 /** Paths of PEM files. They are read anew when they change. */
 export interface TlsFiles {
@@ -28,6 +29,7 @@ const LOOK_EVERY = 1_000;
  * @throws {ClientError} `INVALID_OPTION` when a path is missing; the returned function, when the files cannot be used
  */
 export function tlsIdentity(source: string, files: TlsFiles): () => Promise<TlsIdentity> {
+  checkOptions(`${source}() with TLS files`, files, { certificate: true, key: true, ca: true });
   const { certificate, key, ca } = files;
   for (const [name, path] of Object.entries({ certificate, key, ...(ca === undefined ? {} : { ca }) })) {
     if (typeof path !== 'string' || path === '') {

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 
 import { configurationError } from '../errors.js';
+import { checkOptions } from '../options.js';
 import { issueCertificate, type Issued, type Signer } from './development-certificate.js';
 import { spiffeIdProblem } from './spiffe.js';
 
@@ -70,6 +71,13 @@ const AUTHORITY = 'A2A development authority';
  *   wrong, or the folder has a certificate that has ended or is for other names: the message says what to remove
  */
 export async function createDevelopmentPki(options: DevelopmentPkiOptions = {}): Promise<DevelopmentPki> {
+  checkOptions('createDevelopmentPki()', options, {
+    folder: 'string',
+    hostNames: 'strings',
+    clients: 'strings',
+    alias: 'any',
+    days: 'any',
+  });
   const { hostNames = [], clients = [], alias = 'agent', days = 30 } = options;
   if (process.env.NODE_ENV === 'production') {
     throw configurationError(

@@ -3,6 +3,7 @@ import { hash } from 'node:crypto';
 import type { PresentedCertificate } from '../auth-request.js';
 import { configurationError } from '../errors.js';
 import type { ForwardedCertificateFormat } from '../forwarded-certificate.js';
+import { checkOptions } from '../options.js';
 import { malformed, presented, singleValue } from './forwarded-header.js';
 import { fromEscapedPem } from './forwarded-pem.js';
 
@@ -30,6 +31,7 @@ export interface EnvoyClientCertificateOptions {
 export function envoyClientCertificate(
   options: EnvoyClientCertificateOptions = {},
 ): ForwardedCertificateFormat {
+  checkOptions('envoyClientCertificate()', options, { forwardClientCertDetails: 'any' });
   const { forwardClientCertDetails: mode = 'SANITIZE_SET' } = options;
   if (!['SANITIZE_SET', 'APPEND_FORWARD'].includes(mode)) {
     throw configurationError(

@@ -1,4 +1,5 @@
 import type { ForwardedCertificateFormat } from '../forwarded-certificate.js';
+import { checkOptions } from '../options.js';
 import { fromEscapedPem } from './forwarded-pem.js';
 import { headerName, malformed, presented, singleValue } from './forwarded-header.js';
 
@@ -26,6 +27,7 @@ export function nginxClientCertificate(
   options: NginxClientCertificateOptions = {},
 ): ForwardedCertificateFormat {
   const owner = 'nginxClientCertificate()';
+  checkOptions(owner, options, { header: 'any', verifyHeader: 'any' });
   const header = headerName(owner, options.header ?? 'ssl-client-cert');
   const verifyHeader = headerName(owner, options.verifyHeader ?? 'ssl-client-verify');
   return {

@@ -2,8 +2,9 @@ import { A2A_VERSION_HEADER } from '@a2a-js/sdk';
 import type { A2ARequestHandler } from '@a2a-js/sdk/server';
 import type { Request, RequestHandler, Response } from 'express';
 
-import type { AgentSecurity } from '../agent-security.js';
+import { assertSecurity, type AgentSecurity } from '../agent-security.js';
 import { agentCardEndpoint } from '../http/agent-card-endpoint.js';
+import { checkOptions } from '../options.js';
 import { assertProtected } from '../protect.js';
 
 export interface AgentCardRouteOptions {
@@ -20,7 +21,10 @@ export interface AgentCardRouteOptions {
  * `supportedInterfaces` of 1.0 on it too. The SDK's own `agentCardHandler` serves its in-memory form, which is not the
  * protocol's.
  */
-export function agentCardRoute({ security, requestHandler, maxAge }: AgentCardRouteOptions): RequestHandler {
+export function agentCardRoute(options: AgentCardRouteOptions): RequestHandler {
+  checkOptions('agentCardRoute()', options, { security: 'any', requestHandler: 'any', maxAge: 'any' });
+  const { security, requestHandler, maxAge } = options;
+  assertSecurity('agentCardRoute()', security);
   security.validate();
   assertProtected(requestHandler, security, 'agentCardRoute');
   const endpoint = agentCardEndpoint(security, requestHandler, maxAge);

@@ -1,8 +1,9 @@
 import type { A2ARequestHandler } from '@a2a-js/sdk/server';
 import type { ServiceDefinition, UntypedServiceImplementation } from '@grpc/grpc-js';
 
-import type { AgentSecurity } from '../agent-security.js';
+import { assertSecurity, type AgentSecurity } from '../agent-security.js';
 import { contextBuilder } from '../http/context-builder.js';
+import { checkOptions } from '../options.js';
 import { userBuilder } from './caller.js';
 import { followCall } from './follow-call.js';
 import { guardService } from './gate.js';
@@ -34,7 +35,10 @@ export interface AgentService {
  * @throws {ConfigurationError} when the security is configured wrongly; `UNREACHABLE_SCHEME` when every alternative needs a
  *   credential that a gRPC call has no place for
  */
-export function agentServices({ security, requestHandler }: AgentServicesOptions): readonly AgentService[] {
+export function agentServices(options: AgentServicesOptions): readonly AgentService[] {
+  checkOptions('agentServices()', options, { security: 'any', requestHandler: 'any' });
+  const { security, requestHandler } = options;
+  assertSecurity('agentServices()', security);
   assertReachable(security.published);
   const guarded = security.protect(requestHandler);
   const sdkOptions = {

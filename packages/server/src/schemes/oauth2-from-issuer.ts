@@ -5,7 +5,12 @@ import { checkOptions } from '../options.js';
 import type { SecurityScheme } from '../scheme.js';
 import { discoverIssuer, type DiscoveredIssuer } from '../tokens/discovery.js';
 import type { DpopVerifier } from '../tokens/dpop.js';
-import { jwtFromIssuer, type JwtFromIssuerOptions, type TrustedIssuer } from '../tokens/jwt-from-issuer.js';
+import {
+  jwtFromIssuer,
+  PROOF_OPTIONS,
+  type JwtFromIssuerOptions,
+  type TrustedIssuer,
+} from '../tokens/jwt-from-issuer.js';
 import { OutboundError } from '../tokens/outbound.js';
 import type { TokenVerifier } from '../tokens/token-verifier.js';
 import { oauth2AuthorizationCode, oauth2ClientCredentials, oauth2DeviceCode } from './oauth2.js';
@@ -56,22 +61,12 @@ export async function oauth2FromIssuer<const Flow extends OAuth2Flow>(
   options: OAuth2FromIssuerOptions<Flow>,
 ): Promise<Readonly<Record<Flow, SecurityScheme<string>>>> {
   checkOptions<OAuth2FromIssuerOptions<Flow>>('oauth2FromIssuer()', options, {
-    issuer: 'any',
+    ...PROOF_OPTIONS,
     flows: 'any',
     scopes: 'object',
-    audience: 'any',
     description: 'string',
     verifier: 'object',
     dpop: 'any',
-    anyJwt: 'boolean',
-    clockTolerance: 'any',
-    maxLifetime: 'any',
-    requiredClaims: 'strings',
-    keys: 'object',
-    cache: 'any',
-    revoked: 'function',
-    maxDelegationDepth: 'any',
-    allowedActors: 'any',
   });
   const { flows, scopes, description, dpop, verifier: givenVerifier, ...proof } = options;
   const given: unknown = flows;

@@ -2,6 +2,7 @@ import type { AgentCard, AgentSkill } from '@a2a-js/sdk';
 
 import { AgentSecurity } from '../agent-security.js';
 import { configurationError } from '../errors.js';
+import { checkOptions } from '../options.js';
 import { oauth2FromIssuer, type OAuth2Flow } from '../schemes/oauth2-from-issuer.js';
 import { isSecure } from '../secure-url.js';
 import type { DelegationOptions } from '../tokens/delegation.js';
@@ -67,6 +68,21 @@ const paths = { JSONRPC: '/a2a/jsonrpc', 'HTTP+JSON': '/a2a/rest' };
 export async function agentServiceConfig<
   const Flow extends OAuth2Flow = 'authorizationCode' | 'clientCredentials',
 >(options: AgentServiceOptions<Flow>): Promise<AgentServiceConfig<Flow>> {
+  checkOptions<AgentServiceOptions<Flow>>('agentServiceConfig()', options, {
+    name: 'any',
+    description: 'any',
+    version: 'string',
+    url: 'any',
+    issuer: 'any',
+    audience: 'any',
+    clientId: 'any',
+    clientSecret: 'any',
+    scopes: 'any',
+    skills: 'any',
+    flows: 'any',
+    maxDelegationDepth: 'any',
+    allowedActors: 'any',
+  });
   const { issuer, clientId, clientSecret, scopes, maxDelegationDepth, allowedActors } = options;
   const flows = options.flows ?? (['authorizationCode', 'clientCredentials'] as unknown as readonly Flow[]);
   const { name, description } = options;

@@ -277,8 +277,14 @@ function onlySigned(fetchImpl: typeof fetch): typeof fetch {
 }
 
 /** @throws {ConfigurationError} `INVALID_OPTION` */
-function toClientAuth(authentication: ClientAuthentication | undefined): ClientAuth {
-  switch (authentication?.method) {
+function toClientAuth(authentication: ClientAuthentication): ClientAuth {
+  checkOptions('introspection(), clientAuthentication', authentication, {
+    method: 'any',
+    clientSecret: 'any',
+    key: 'any',
+    keyId: 'string',
+  });
+  switch (authentication.method) {
     case 'client_secret_basic':
     case 'client_secret_post': {
       const { method, clientSecret } = authentication;

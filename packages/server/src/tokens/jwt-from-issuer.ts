@@ -8,7 +8,7 @@ import {
 } from 'jose';
 
 import { configurationError } from '../errors.js';
-import { checkOptions } from '../options.js';
+import { checkOptions, type OptionKind } from '../options.js';
 import type { Verification } from '../scheme.js';
 import { delegationReader, type DelegationOptions } from './delegation.js';
 import {
@@ -80,6 +80,21 @@ export interface JwtFromIssuerOptions
   readonly keys?: KeySetOptions;
 }
 
+/** The options that `oauth2FromIssuer()` has as well. */
+export const PROOF_OPTIONS = {
+  issuer: 'any',
+  audience: 'any',
+  anyJwt: 'boolean',
+  clockTolerance: 'any',
+  maxLifetime: 'any',
+  requiredClaims: 'strings',
+  keys: 'object',
+  cache: 'any',
+  revoked: 'function',
+  maxDelegationDepth: 'any',
+  allowedActors: 'any',
+} as const satisfies Record<keyof Omit<JwtFromIssuerOptions, 'accept'>, OptionKind>;
+
 /**
  * Verifies the JWTs that issuers sign with keys they publish: access tokens by RFC 9068 and with the advice of RFC 8725,
  * or ID tokens where that is asked for.
@@ -90,20 +105,7 @@ export interface JwtFromIssuerOptions
  * @throws {ConfigurationError} `INVALID_OPTION` when an option is missing or too weak
  */
 export function jwtFromIssuer(options: JwtFromIssuerOptions): Required<TokenVerifier> {
-  checkOptions('jwtFromIssuer()', options, {
-    issuer: 'any',
-    audience: 'any',
-    accept: 'any',
-    anyJwt: 'boolean',
-    clockTolerance: 'any',
-    maxLifetime: 'any',
-    requiredClaims: 'strings',
-    keys: 'object',
-    cache: 'any',
-    revoked: 'function',
-    maxDelegationDepth: 'any',
-    allowedActors: 'any',
-  });
+  checkOptions('jwtFromIssuer()', options, { ...PROOF_OPTIONS, accept: 'any' });
   const { clockTolerance = 5, maxLifetime = DEFAULT_MAX_LIFETIME, keys = {} } = options;
   const requiredClaims = [...new Set(['iss', 'exp', 'sub', ...(options.requiredClaims ?? [])])];
   const delegation = delegationReader('jwtFromIssuer()', options);

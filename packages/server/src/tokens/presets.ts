@@ -1,4 +1,5 @@
 import { configurationError } from '../errors.js';
+import { checkOptions } from '../options.js';
 import type { TrustedIssuer } from './jwt-from-issuer.js';
 import { scopesOf } from './jwt-claims.js';
 
@@ -54,13 +55,12 @@ export function entraId({ tenantId }: { readonly tenantId: string }): TrustedIss
  * @param domain such as `example.okta.com`
  * @param authorizationServerId default `default`
  */
-export function okta({
-  domain,
-  authorizationServerId = 'default',
-}: {
+export function okta(options: {
   readonly domain: string;
   readonly authorizationServerId?: string;
 }): TrustedIssuer {
+  checkOptions('okta()', options, { domain: 'any', authorizationServerId: 'string' });
+  const { domain, authorizationServerId = 'default' } = options;
   assertHost('okta', domain);
   return { issuer: `https://${domain}/oauth2/${encodeURIComponent(authorizationServerId)}`, anyJwt: true };
 }
