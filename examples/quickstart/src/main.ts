@@ -39,7 +39,7 @@ if (unknownArguments.length > 0) {
 process.once('uncaughtException', (error: NodeJS.ErrnoException & { port?: number }) => {
   console.error(
     error.code === 'EADDRINUSE'
-      ? `Port ${String(error.port)} is taken. Set PORT to a number that is free, like the next three: PORT=42000 npm start`
+      ? `Port ${String(error.port)} is taken. Set PORT to another number that is free, like the next three, such as PORT=${String(port > 60_000 ? 42_000 : port + 10)} npm start`
       : error,
   );
   process.exit(1);

@@ -1,5 +1,6 @@
 import { authenticatedCall, type Examined } from './authenticated-call.js';
 import { createAuthenticator, type Authentication, type Authenticator } from './authenticator.js';
+import { readCard } from './card/read-card.js';
 import type { AuthRequiredTask } from './denial.js';
 import { ClientError } from './errors.js';
 import { findDenial } from './find-denial.js';
@@ -8,7 +9,7 @@ import { lenient } from './listener.js';
 import { checkOptions } from './options.js';
 import {
   choose,
-  planAuthentication,
+  planFor,
   reasonsOf,
   type AuthenticationPlan,
   type Credentials,
@@ -125,7 +126,7 @@ export function prepare(
   if ((plan === undefined) === (credentials === undefined && card === undefined)) {
     throw new ClientError('INVALID_OPTION', 'Give either a plan, or a card and credentials.');
   }
-  const made = plan ?? planAuthentication(card, credentials ?? {}, policy);
+  const made = plan ?? planFor(readCard(card), credentials ?? {}, policy);
   const { chosen } = made;
   if (chosen === undefined) throw noAlternative(made);
   const refused = obstacle(chosen);

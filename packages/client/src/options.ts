@@ -20,7 +20,7 @@ export function checkOptions<Options extends object>(
   const unknown = Object.entries(given)
     .filter(([name, value]) => value !== undefined && !Object.hasOwn(known, name))
     // Somebody may have put a secret in the place of a name.
-    .map(([name]) => (/^[A-Za-z]{1,30}$/.test(name) ? name : '(no name)'));
+    .map(([name]) => (/^[A-Za-z_]{1,30}$/.test(name) ? name : '(no name)'));
   if (unknown.length === 0) return;
   throw new ClientError(
     'INVALID_OPTION',

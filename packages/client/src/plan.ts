@@ -9,6 +9,8 @@ import type { CredentialSource } from './credential-source.js';
 import { destinationProblem } from './destination.js';
 import { ClientError } from './errors.js';
 import { notice } from './notice.js';
+import { checkOptions } from './options.js';
+import { POLICY_OPTIONS, type ClientPolicy } from './policy.js';
 import { quote } from './quote.js';
 import { isScope } from './scopes.js';
 
@@ -63,6 +65,8 @@ export function planAuthentication(
   credentials: Credentials,
   policy: PlanPolicy = {},
 ): AuthenticationPlan {
+  // The policy of `connect` will do as well.
+  checkOptions<ClientPolicy>('policy', policy, POLICY_OPTIONS);
   return planFor(readCard(card), credentials, policy);
 }
 

@@ -13,6 +13,12 @@ export interface ClientPolicy {
   readonly stepUpScopes?: readonly string[] | undefined;
 }
 
+export const POLICY_OPTIONS = {
+  origins: true,
+  scopes: true,
+  stepUpScopes: true,
+} as const satisfies Record<keyof ClientPolicy, true>;
+
 /** A policy that was checked. */
 export interface Policy {
   /** The agent's URL first, then `origins`. */
@@ -26,7 +32,7 @@ export interface Policy {
  * @throws {ClientError} `INVALID_OPTION`
  */
 export function checkPolicy(url: string | URL, options: ClientPolicy = {}): Policy {
-  checkOptions('policy', options, { origins: true, scopes: true, stepUpScopes: true });
+  checkOptions('policy', options, POLICY_OPTIONS);
   const { origins = [], scopes, stepUpScopes = [] } = options;
   for (const [name, value] of Object.entries({ scopes: scopes ?? [], stepUpScopes })) {
     if (!Array.isArray(value) || !value.every(isScope))

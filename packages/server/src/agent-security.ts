@@ -96,7 +96,7 @@ export class AgentSecurity<Ids extends string = never> {
       realm: 'string',
       denials: 'object',
       onDecision: 'function',
-      verificationTimeout: 'any',
+      verificationTimeout: 'number',
       agentCardUrl: 'any',
       resource: 'any',
       forwardedCertificate: 'object',

@@ -182,7 +182,7 @@ function schemeProblems(id: unknown, scheme: unknown): ConfigurationProblem[] {
       message: `The security scheme "${String(id)}" has no extract() or no verify(). ${
         typeof candidate.verify === 'function'
           ? 'If it is a token verifier, it belongs into httpBearer({ verifier }).'
-          : 'A scheme that cannot verify would let everyone pass; see the SecurityScheme contract.'
+          : 'A scheme that cannot verify would let everyone pass; see the SecurityScheme contract. Is an await missing, or the flow in the flows of oauth2FromIssuer?'
       }`,
     });
   }

@@ -1,5 +1,6 @@
 import diagnosticsChannel from 'node:diagnostics_channel';
 
+import type { AuthRequest } from './auth-request.js';
 import type { Decision, DenialReason, SchemeOutcome } from './decision.js';
 import { Denied, Granted } from './decision.js';
 import { warningsOf } from './forwarded-certificate.js';
@@ -71,12 +72,21 @@ export function publishDecision(
     missingScopes: decision.granted ? [] : decision.missingScopes,
     principalId: decision.granted ? decision.principal.id : undefined,
     schemes: schemes.map(({ id }, position) => reportOf(id, evaluation.outcomes[position], decision)),
-    remoteAddress: evaluation.request?.remoteAddress,
+    remoteAddress: addressOf(evaluation.request),
     durationMs: evaluation.durationMs,
     warnings: warningsOf(evaluation.request),
   });
   channel.publish(event);
   tell(listener, event, { option: 'onDecision', code: 'A2A_AUTH_ON_DECISION' });
+}
+
+/** Where somebody else's code has to say it, it may fail: the decision stands, and is told of. */
+function addressOf(request: AuthRequest | undefined): string | undefined {
+  try {
+    return request?.remoteAddress;
+  } catch {
+    return undefined;
+  }
 }
 
 function reportOf(

@@ -1,7 +1,7 @@
 import { configurationError } from './errors.js';
 
 /** What can be told of a value without knowing what it is for. `any` is what its owner looks at by itself. */
-export type OptionKind = 'any' | 'boolean' | 'function' | 'string' | 'strings' | 'object';
+export type OptionKind = 'any' | 'boolean' | 'number' | 'function' | 'string' | 'strings' | 'object';
 
 /** The names of options, also of those that only one alternative has. */
 type NameOf<Options> = Options extends unknown ? keyof Options & string : never;
@@ -10,6 +10,7 @@ const kinds: Readonly<
   Record<Exclude<OptionKind, 'any'>, { what: string; isMet: (value: unknown) => boolean }>
 > = {
   boolean: { what: 'true or false', isMet: (value) => typeof value === 'boolean' },
+  number: { what: 'a number', isMet: (value) => typeof value === 'number' },
   function: { what: 'a function', isMet: (value) => typeof value === 'function' },
   string: { what: 'a string', isMet: (value) => typeof value === 'string' },
   strings: {
@@ -57,5 +58,5 @@ export function checkOptions<Options extends object>(
 export function unknownNames(given: object, known: readonly string[]): readonly string[] {
   return Object.entries(given)
     .filter(([name, value]) => value !== undefined && !known.includes(name))
-    .map(([name]) => (/^[A-Za-z]{1,30}$/.test(name) ? name : '(no name)'));
+    .map(([name]) => (/^[A-Za-z_]{1,30}$/.test(name) ? name : '(no name)'));
 }

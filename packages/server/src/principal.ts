@@ -105,7 +105,7 @@ export function createPrincipal(
     schemeId,
     clientId: claims.clientId,
     scopes: scopes.length === 0 ? noScopes : Object.freeze([...scopes]),
-    claims: frozenClaims(claims.claims),
+    claims: frozenClaims(claims.claims ?? noClaims),
     certificate: claims.certificate,
     actor: claims.actor,
     authenticatedAt: now,
@@ -138,15 +138,17 @@ function encodeIssuer(issuer: string): string {
  *   is never reached would be a credential that never ends
  */
 export function toEpochMilliseconds(moment: number | Date): number {
-  const milliseconds = moment instanceof Date ? moment.getTime() : moment * 1000;
+  const milliseconds =
+    moment instanceof Date ? moment.getTime() : typeof moment === 'number' ? moment * 1000 : NaN;
   if (!Number.isFinite(milliseconds) || milliseconds >= 1e14) {
     throw new TypeError('expiresAt must be a valid Date or a number of seconds since the epoch.');
   }
   return milliseconds;
 }
 
-function frozenClaims(
-  claims: Readonly<Record<string, unknown>> = noClaims,
-): Readonly<Record<string, unknown>> {
+function frozenClaims(claims: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> {
+  if (typeof claims !== 'object' || Array.isArray(claims)) {
+    throw new TypeError('The claims of the principal are not an object.');
+  }
   return Object.isFrozen(claims) ? claims : Object.freeze({ ...claims });
 }

@@ -117,7 +117,10 @@ function isSdkObject(card: unknown): card is AgentCard {
 /** Checks the options; nothing is fetched before the result is called. */
 function keysOf({ keys, jwksUri }: CardTrust): () => Promise<readonly FlattenedVerifyGetKey[]> {
   if ((keys === undefined) === (jwksUri === undefined))
-    throw new ClientError('INVALID_OPTION', 'A signed card needs either keys or a jwksUri, not both.');
+    throw new ClientError(
+      'INVALID_OPTION',
+      'The trust in signed cards needs either keys or a jwksUri, and not both. Is an environment variable missing?',
+    );
   if (keys !== undefined) {
     if (!Array.isArray(keys) || keys.length === 0)
       throw new ClientError('INVALID_OPTION', 'keys must be a list of public keys as JWKs, at least one.');

@@ -76,7 +76,7 @@ export async function createDevelopmentPki(options: DevelopmentPkiOptions = {}):
     hostNames: 'strings',
     clients: 'strings',
     alias: 'any',
-    days: 'any',
+    days: 'number',
   });
   const { hostNames = [], clients = [], alias = 'agent', days = 30 } = options;
   if (process.env.NODE_ENV === 'production') {

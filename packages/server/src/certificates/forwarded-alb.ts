@@ -1,5 +1,6 @@
 import type { ForwardedCertificateFormat } from '../forwarded-certificate.js';
 import { configurationError } from '../errors.js';
+import { checkOptions } from '../options.js';
 import { malformed, presented, singleValue } from './forwarded-header.js';
 import { fromEscapedPem } from './forwarded-pem.js';
 
@@ -28,7 +29,9 @@ export interface AlbClientCertificateOptions {
  *
  * @throws {ConfigurationError} `INVALID_OPTION` when the mode is none
  */
-export function albClientCertificate({ mode }: AlbClientCertificateOptions): ForwardedCertificateFormat {
+export function albClientCertificate(options: AlbClientCertificateOptions): ForwardedCertificateFormat {
+  checkOptions('albClientCertificate()', options, { mode: 'any' });
+  const { mode } = options;
   if (!Object.hasOwn(headerOf, mode)) {
     throw configurationError(
       'INVALID_OPTION',

@@ -22,7 +22,7 @@ export interface AgentCardRouteOptions {
  * protocol's.
  */
 export function agentCardRoute(options: AgentCardRouteOptions): RequestHandler {
-  checkOptions('agentCardRoute()', options, { security: 'any', requestHandler: 'any', maxAge: 'any' });
+  checkOptions('agentCardRoute()', options, { security: 'any', requestHandler: 'any', maxAge: 'number' });
   const { security, requestHandler, maxAge } = options;
   assertSecurity('agentCardRoute()', security);
   security.validate();

@@ -42,7 +42,7 @@ export function agentRouter(options: AgentRouterOptions): RequestHandler {
     jsonRpcPath: 'string',
     httpJsonPath: 'string',
     bodyLimit: 'any',
-    cardMaxAge: 'any',
+    cardMaxAge: 'number',
   });
   const {
     security,

@@ -9,8 +9,11 @@ export function userBuilder(req: Request): Promise<User> {
   const granted = grantOf(req);
   if (granted === undefined) return Promise.resolve(new UnauthenticatedUser());
   const user = new CallerUser(granted);
-  req.res?.once('close', () => {
+  const leave = () => {
     CallerUser.leave(user);
-  });
+  };
+  // Who hung up while the credential was verified has closed already.
+  if (req.res?.destroyed === true) leave();
+  else req.res?.once('close', leave);
   return Promise.resolve(user);
 }

@@ -60,7 +60,7 @@ export function agentFetchHandler(
     jsonRpcPath: 'string',
     httpJsonPath: 'string',
     bodyLimit: 'any',
-    cardMaxAge: 'any',
+    cardMaxAge: 'number',
     connection: 'function',
   });
   const {

@@ -12,6 +12,9 @@ export interface CallerConnection {
   readonly clientCertificate?: PresentedCertificate | undefined;
 }
 
+/** What the option `connection` gave, or that it failed: it is asked once. */
+type Connected = { readonly value: CallerConnection } | { readonly error: unknown };
+
 const none: readonly string[] = Object.freeze([]);
 
 /** The neutral view of a web-standard request. Nothing is parsed, and nobody asked, before a scheme asks for it. */
@@ -20,7 +23,7 @@ export class FetchAuthRequest implements AuthRequest {
   readonly url: string;
   readonly #headers: Headers;
   readonly #connect: () => CallerConnection;
-  #connection: CallerConnection | undefined;
+  #connection: Connected | undefined;
   #query: URLSearchParams | undefined;
 
   constructor(request: Request, connect: (request: Request) => CallerConnection) {
@@ -43,7 +46,9 @@ export class FetchAuthRequest implements AuthRequest {
   }
 
   get #connected(): CallerConnection {
-    return (this.#connection ??= this.#connect());
+    this.#connection ??= attempt(this.#connect);
+    if ('error' in this.#connection) throw this.#connection.error;
+    return this.#connection.value;
   }
 
   /** `Headers` joins repeated fields into one: those of credentials are taken apart again. */
@@ -67,5 +72,15 @@ export class FetchAuthRequest implements AuthRequest {
 
   cookie(name: string): readonly string[] {
     return cookieValues(this.header('cookie'), name);
+  }
+}
+
+function attempt(connect: () => CallerConnection): Connected {
+  try {
+    const value: unknown = connect();
+    if (typeof value === 'object' && value !== null) return { value };
+    return { error: new TypeError('The option connection gave no object.') };
+  } catch (error) {
+    return { error };
   }
 }

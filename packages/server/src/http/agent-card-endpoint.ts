@@ -5,6 +5,7 @@ import type { A2ARequestHandler } from '@a2a-js/sdk/server';
 
 import type { AgentSecurity } from '../agent-security.js';
 import { toCardJson, toLegacyCardJson } from '../card/publish.js';
+import { configurationError } from '../errors.js';
 import { isLegacyVersion } from './version.js';
 import type { HttpResponse } from './response.js';
 
@@ -24,12 +25,19 @@ export interface AgentCardRequest {
  *
  * @param requestHandler what `security.protect()` returned
  * @param maxAge seconds; 0 makes clients and proxies ask each time
+ * @throws {ConfigurationError} `INVALID_OPTION`
  */
 export function agentCardEndpoint(
   security: AgentSecurity<string>,
   requestHandler: Pick<A2ARequestHandler, 'getAgentCard'>,
   maxAge = 3600,
 ): (request: AgentCardRequest) => Promise<HttpResponse> {
+  if (!Number.isSafeInteger(maxAge) || maxAge < 0) {
+    throw configurationError(
+      'INVALID_OPTION',
+      'The maxAge of the card must be a whole number of seconds, 0 or more.',
+    );
+  }
   return async ({ method, version, ifNoneMatch }) => {
     if (method !== 'GET' && method !== 'HEAD') {
       return { status: 405, headers: { allow: 'GET, HEAD' }, body: '' };

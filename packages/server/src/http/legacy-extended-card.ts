@@ -1,5 +1,6 @@
 import { SecurityRequirement, type AgentCard } from '@a2a-js/sdk';
 
+import type { SecuritySchemeDeclaration } from '../card/declaration.js';
 import { toCardJson, toLegacyCardJson, type PublishedSecurity } from '../card/publish.js';
 import { toSecurityRequirement } from '../card/render.js';
 import type { HttpCall } from './call.js';
@@ -10,15 +11,16 @@ import { jsonResponse, type HttpResponse } from './response.js';
  * form then fails on what is left.
  */
 export function isLostInTranslation(call: HttpCall, { schemes }: PublishedSecurity): boolean {
-  return (
-    call.protocolVersion === '0.3' &&
-    [...schemes.values()].some((scheme) => scheme.type === 'oauth2' && scheme.flow.type === 'deviceCode')
-  );
+  return call.protocolVersion === '0.3' && [...schemes.values()].some(hasDeviceCode);
+}
+
+function hasDeviceCode(scheme: SecuritySchemeDeclaration | undefined): boolean {
+  return scheme?.type === 'oauth2' && scheme.flow.type === 'deviceCode';
 }
 
 /**
  * The extended card in the 0.3 form of the call's binding: as JSON, or for HTTP+JSON as the JSON of the protocol buffers,
- * whose security fields A2A 1.0 took over.
+ * whose security fields A2A 1.0 took over. Those of 0.3 have no device code flow: clients fail on it, so it is left out.
  *
  * @returns undefined when the card offers no 0.3 interface
  */
@@ -31,10 +33,11 @@ export async function legacyExtendedCardResponse(
   if (legacy === undefined) return undefined;
   if (call.binding === 'JSONRPC')
     return jsonResponse(200, call, { jsonrpc: '2.0', id: call.id, result: legacy });
-  const { securitySchemes } = toCardJson(card);
+  const { securitySchemes = {} } = toCardJson(card) as { readonly securitySchemes?: object };
+  const known = Object.entries(securitySchemes).filter(([id]) => !hasDeviceCode(security.schemes.get(id)));
   return jsonResponse(200, call, {
     ...legacy,
-    securitySchemes,
+    securitySchemes: Object.fromEntries(known),
     security: security.requirements.map((requirement) =>
       SecurityRequirement.toJSON(toSecurityRequirement(requirement)),
     ),

@@ -43,12 +43,14 @@ export function requestProblem(
       call.binding,
     );
   } catch (error) {
-    const { code, message } = toJsonRpcError(error);
+    const { code, message, data } = toJsonRpcError(error);
+    const info = data?.[0] as Readonly<Record<string, unknown>> | undefined;
     return errorResponse(call, {
       status: 400,
       statusName: 'FAILED_PRECONDITION',
       jsonRpcCode: code,
       message,
+      ...(info === undefined ? {} : { info }),
     });
   }
   if (

@@ -77,7 +77,7 @@ interface SigningKey {
  * @throws {ConfigurationError} `INVALID_OPTION`
  */
 export function pushKeys(options: PushKeysOptions): PushKeys {
-  checkOptions('pushKeys()', options, { issuer: 'any', keys: 'any', overlap: 'any' });
+  checkOptions('pushKeys()', options, { issuer: 'any', keys: 'any', overlap: 'number' });
   const { issuer, keys, overlap = 3600 } = options;
   if (typeof issuer !== 'string' || issuer === '') throw invalid('issuer must be a non-empty string.');
   if (!Number.isFinite(overlap) || overlap < 0) throw invalid('overlap must be a number of seconds.');

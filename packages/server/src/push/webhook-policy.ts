@@ -67,14 +67,14 @@ export function webhookRules(caller: string, policy: WebhookPolicy): WebhookRule
   checkOptions<WebhookPolicy & PushNotificationSenderOptions>(caller, policy, {
     origins: 'any',
     allowLoopback: 'boolean',
-    maxWebhooks: 'any',
+    maxWebhooks: 'number',
     apiKeyHeader: 'any',
     keys: 'any',
     resolve: 'function',
     // Of the sender alone, which may share its options with the store.
-    timeout: 'any',
-    attempts: 'any',
-    retryDelay: 'any',
+    timeout: 'number',
+    attempts: 'number',
+    retryDelay: 'number',
     ca: 'any',
     onFailure: 'function',
   });

@@ -269,7 +269,14 @@ async function verifyFromStore(store: ApiKeyStore, digest: string): Promise<Veri
     record = await store.find(digest);
   } catch (error) {
     if (error instanceof VerifierUnavailable || error instanceof TooManyAttempts) throw error;
-    throw new VerifierUnavailable('The API key store failed.', { cause: error });
+    throw new VerifierUnavailable(
+      `The API key store failed: ${error instanceof Error ? error.message : String(error)}`,
+      { cause: error },
+    );
+  }
+  const id: unknown = record?.id;
+  if (record && (typeof id !== 'string' || id === '')) {
+    return { verified: false, reason: 'invalid', detail: 'The API key store gave a record without an id.' };
   }
   return verifyRecord(record ?? undefined);
 }

@@ -53,6 +53,6 @@ export function httpBearer(options: HttpBearerOptions): SecurityScheme<string> {
     declaration: { type: 'http', scheme: 'Bearer', bearerFormat, description },
     scopes,
     dpop,
-    verifier: validator === undefined ? verifier : { verify: verifyWith(validator) },
+    verifier: typeof validator === 'function' ? { verify: verifyWith(validator) } : verifier,
   });
 }

@@ -80,7 +80,7 @@ export async function agentServiceConfig<
     scopes: 'any',
     skills: 'any',
     flows: 'any',
-    maxDelegationDepth: 'any',
+    maxDelegationDepth: 'number',
     allowedActors: 'any',
   });
   const { issuer, clientId, clientSecret, scopes, maxDelegationDepth, allowedActors } = options;

@@ -81,7 +81,7 @@ export async function serveMutualTls(
     port: 'any',
     host: 'any',
     clientCertificate: 'any',
-    handshakeTimeout: 'any',
+    handshakeTimeout: 'number',
     onRefusedConnection: 'function',
   });
   const { certificate, key, passphrase, port, host } = options;
@@ -94,6 +94,11 @@ export async function serveMutualTls(
   }
   if (!(handshakeTimeout > 0 && handshakeTimeout <= MAX_TIMEOUT)) {
     throw invalid('handshakeTimeout must be a positive number of milliseconds');
+  }
+  const givenPort: unknown = port;
+  // The environment has it as a text.
+  if (!/^\d{1,5}$/.test(String(givenPort)) || Number(givenPort) > 65_535) {
+    throw invalid('port must be the number of a port; 0 takes one that is free');
   }
   const trust = asTrust(options.trust);
 

@@ -46,6 +46,7 @@ export async function readServerCertificate(files: ServerCertificateFiles): Prom
 }
 
 async function readText(option: string, path: string): Promise<string> {
+  if (path === undefined || path === '') throw invalid(`the ${option} is missing: the path of a PEM file`);
   // It would be a part of the message that no such file is there.
   if (typeof path !== 'string' || /[\r\n]/.test(path)) {
     throw invalid(`the ${option} must be the path of a PEM file, not its content`);

@@ -24,7 +24,7 @@ export function circuit<Argument, Result>(
   options: CircuitOptions = {},
   isAnswer: (error: unknown) => boolean = () => false,
 ): (argument: Argument) => Promise<Result> {
-  checkOptions('circuit', options, { failures: 'any', pause: 'any', concurrency: 'any' });
+  checkOptions('circuit', options, { failures: 'number', pause: 'number', concurrency: 'number' });
   const { failures = 5, pause = 5, concurrency = 64 } = options;
   if (![failures, concurrency].every((count) => Number.isInteger(count) && count > 0) || !(pause > 0)) {
     throw configurationError(

@@ -67,8 +67,8 @@ export function dpop(options: DpopOptions = {}): DpopVerifier {
   checkOptions('dpop()', options, {
     required: 'boolean',
     algorithms: 'strings',
-    maxAge: 'any',
-    clockTolerance: 'any',
+    maxAge: 'number',
+    clockTolerance: 'number',
     replayStore: 'object',
     nonce: 'any',
   });
@@ -87,6 +87,12 @@ export function dpop(options: DpopOptions = {}): DpopVerifier {
     throw configurationError(
       'INVALID_OPTION',
       `dpop(): algorithms must be some of ${ASYMMETRIC_ALGORITHMS.join(', ')}.`,
+    );
+  }
+  if (typeof replayStore.add !== 'function') {
+    throw configurationError(
+      'INVALID_OPTION',
+      'dpop(): replayStore must have a function add(key, expiresAt).',
     );
   }
   const nonces = options.nonce === undefined ? undefined : nonceMaker(options.nonce);

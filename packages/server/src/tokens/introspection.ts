@@ -25,6 +25,7 @@ import { discoverIssuer } from './discovery.js';
 import {
   ASYMMETRIC_ALGORITHMS,
   hasAudience,
+  identifyingPart,
   MAX_TOKEN_LENGTH,
   refused,
   shown,
@@ -87,14 +88,14 @@ export function introspection(options: IntrospectionOptions): Required<TokenVeri
     clientId: 'any',
     clientAuthentication: 'any',
     signedResponseAlg: 'any',
-    refusedMaxAge: 'any',
+    refusedMaxAge: 'number',
     scopes: 'function',
     circuit: 'object',
     cache: 'any',
     revoked: 'function',
-    maxDelegationDepth: 'any',
+    maxDelegationDepth: 'number',
     allowedActors: 'any',
-    timeout: 'any',
+    timeout: 'number',
     fetch: 'function',
   });
   const { issuer, endpoint, clientId, signedResponseAlg, refusedMaxAge = 5 } = options;
@@ -149,6 +150,7 @@ export function introspection(options: IntrospectionOptions): Required<TokenVeri
           : verificationFrom(await ask(token), { issuer, audience, delegation, scopes: options.scopes }),
       options,
       refusedMaxAge,
+      identifyingPart,
     ),
     authorizationServers: [issuer],
     async warmUp() {

@@ -1,4 +1,4 @@
-import { errors, type JWTPayload } from 'jose';
+import { decodeProtectedHeader, errors, type JWTPayload } from 'jose';
 
 import type { Verification } from '../scheme.js';
 import type { DelegationReader } from './delegation.js';
@@ -116,6 +116,16 @@ export function spellingProblem(token: string): string | undefined {
 /** What of a JWT its signature covers: all that nobody but the issuer can vary (an ECDSA signature, anybody can). */
 export function signedPart(token: string): string {
   return token.slice(0, token.lastIndexOf('.'));
+}
+
+/** The same of a token that need not be a JWT: of one that is none, all of it. */
+export function identifyingPart(token: string): string {
+  try {
+    decodeProtectedHeader(token);
+    return signedPart(token);
+  } catch {
+    return token;
+  }
 }
 
 /** RFC 7515 §4.1.9: `application/` may be left out, and case does not matter. */

@@ -85,13 +85,13 @@ export const PROOF_OPTIONS = {
   issuer: 'any',
   audience: 'any',
   anyJwt: 'boolean',
-  clockTolerance: 'any',
-  maxLifetime: 'any',
+  clockTolerance: 'number',
+  maxLifetime: 'number',
   requiredClaims: 'strings',
   keys: 'object',
   cache: 'any',
   revoked: 'function',
-  maxDelegationDepth: 'any',
+  maxDelegationDepth: 'number',
   allowedActors: 'any',
 } as const satisfies Record<keyof Omit<JwtFromIssuerOptions, 'accept'>, OptionKind>;
 
@@ -134,7 +134,7 @@ export function jwtFromIssuer(options: JwtFromIssuerOptions): Required<TokenVeri
         return refused(`its "iss" is ${shown(iss)}, which is none of the trusted issuers`);
       const kind = wrongKind(issuer, header.typ);
       if (kind !== undefined) return refused(kind);
-      const { payload, protectedHeader } = await verifySignature(token, issuer, {
+      const { payload, protectedHeader } = await verifySignature(token, header.kid, issuer, {
         issuer: issuer.issuer,
         algorithms: issuer.algorithms,
         clockTolerance,
@@ -173,8 +173,27 @@ interface Issuer extends Pick<TrustedIssuer, 'issuer' | 'scopes'> {
 
 type VerifyOptions = Parameters<typeof jwtVerify>[2];
 
+/** Of keys without a `kid`, only trying tells whether the issuer has begun to sign with another one. */
+async function verifySignature(
+  token: string,
+  kid: unknown,
+  { keySet }: Issuer,
+  options: VerifyOptions,
+): ReturnType<typeof verifyByKnownKeys> {
+  for (;;) {
+    const { version } = keySet;
+    try {
+      return await verifyByKnownKeys(token, keySet, options);
+    } catch (error) {
+      if (kid !== undefined || !(error instanceof errors.JWSSignatureVerificationFailed)) throw error;
+      await keySet.lookAgain();
+      if (keySet.version === version) throw error;
+    }
+  }
+}
+
 /** Tries each key that fits when the token does not say which one it means. */
-async function verifySignature(token: string, { keySet }: Issuer, options: VerifyOptions) {
+async function verifyByKnownKeys(token: string, keySet: KeySet, options: VerifyOptions) {
   try {
     return await jwtVerify(token, keySet.getKey, options);
   } catch (error) {

@@ -81,12 +81,12 @@ export function jwt(options: JwtOptions): TokenVerifier {
     secret: 'any',
     publicKey: 'any',
     algorithms: 'strings',
-    clockTolerance: 'any',
-    maxLifetime: 'any',
+    clockTolerance: 'number',
+    maxLifetime: 'number',
     requiredClaims: 'strings',
     cache: 'any',
     revoked: 'function',
-    maxDelegationDepth: 'any',
+    maxDelegationDepth: 'number',
     allowedActors: 'any',
   });
   const { clockTolerance = 5, maxLifetime = DEFAULT_MAX_LIFETIME } = options;
@@ -141,7 +141,7 @@ function keyAndAlgorithms({ secret, publicKey, algorithms }: JwtOptions): {
   algorithms: string[];
 } {
   if ((secret === undefined) === (publicKey === undefined)) {
-    throw invalid('exactly one of secret and publicKey is needed.');
+    throw invalid('exactly one of secret and publicKey is needed. Is an environment variable missing?');
   }
   if (secret !== undefined) {
     const accepted = algorithms ?? ['HS256'];

@@ -24,13 +24,26 @@ const METADATA_MAX_AGE_MS = 3_600_000;
 /** The keys of one issuer. */
 export interface KeySet {
   readonly getKey: JWTVerifyGetKey;
+  /** Another one after each load. */
+  readonly version: number;
+  /**
+   * Looks for other keys, because none of those known fits; at most once a cool-down.
+   *
+   * @throws {VerifierUnavailable}
+   */
+  lookAgain(): Promise<void>;
   /** @throws {VerifierUnavailable} */
   warmUp(): Promise<void>;
 }
 
 /** Keys that are given and never change. */
 export function givenKeySet(jwks: JSONWebKeySet): KeySet {
-  return { getKey: createLocalJWKSet(publicKeysOf(jwks, 'jwks')), warmUp: () => Promise.resolve() };
+  return {
+    getKey: createLocalJWKSet(publicKeysOf(jwks, 'jwks')),
+    version: 1,
+    lookAgain: () => Promise.resolve(),
+    warmUp: () => Promise.resolve(),
+  };
 }
 
 /**
@@ -41,10 +54,10 @@ export function givenKeySet(jwks: JSONWebKeySet): KeySet {
  */
 export function remoteKeySet(issuer: string, jwksUri: string | undefined, options: KeySetOptions): KeySet {
   checkOptions('keys', options, {
-    maxAge: 'any',
-    maxStale: 'any',
-    cooldown: 'any',
-    timeout: 'any',
+    maxAge: 'number',
+    maxStale: 'number',
+    cooldown: 'number',
+    timeout: 'number',
     fetch: 'function',
   });
   const { maxAge = 600, maxStale = 86_400, cooldown = 30 } = options;
@@ -63,6 +76,7 @@ export function remoteKeySet(issuer: string, jwksUri: string | undefined, option
     load: async () => (await discoverIssuer(issuer, options)).metadata.jwks_uri,
   });
 
+  let version = 0;
   async function load(): Promise<JWTVerifyGetKey> {
     const uri = jwksUri ?? (await metadata.get());
     if (uri === undefined) throw new OutboundError(`The metadata of ${issuer} has no jwks_uri.`);
@@ -72,13 +86,17 @@ export function remoteKeySet(issuer: string, jwksUri: string | undefined, option
     if (response.status !== 200) {
       throw new OutboundError(`${uri} answered with HTTP ${String(response.status)} instead of a key set.`);
     }
-    return createLocalJWKSet(publicKeysOf(await jsonOf(response, uri), uri));
+    const loaded = createLocalJWKSet(publicKeysOf(await jsonOf(response, uri), uri));
+    version += 1;
+    return loaded;
   }
 
   const keys = new Refreshable({
     ...durations,
     what: `The keys of ${issuer}`,
     maxAge: maxAge * 1000,
+    // A key that was withdrawn is good for no longer than that, while the provider is up.
+    maxUnasked: 2 * maxAge * 1000,
     load,
   });
   return {
@@ -99,6 +117,12 @@ export function remoteKeySet(issuer: string, jwksUri: string | undefined, option
         // The load just waited for may have begun before the key was published.
         return (await keys.getAfterMiss())(header, token);
       }
+    },
+    get version() {
+      return version;
+    },
+    async lookAgain() {
+      await keys.getAfterMiss();
     },
     async warmUp() {
       await keys.get();

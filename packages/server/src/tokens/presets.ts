@@ -8,7 +8,9 @@ import { scopesOf } from './jwt-claims.js';
  *
  * @param url the server's base URL, such as `https://login.example.com`
  */
-export function keycloak({ url, realm }: { readonly url: string; readonly realm: string }): TrustedIssuer {
+export function keycloak(options: { readonly url: string; readonly realm: string }): TrustedIssuer {
+  checkOptions('keycloak()', options, { url: 'any', realm: 'any' });
+  const { url, realm } = options;
   assertGiven('keycloak', { url, realm });
   return { issuer: `${url.replace(/\/+$/, '')}/realms/${encodeURIComponent(realm)}`, anyJwt: true };
 }
@@ -18,7 +20,9 @@ export function keycloak({ url, realm }: { readonly url: string; readonly realm:
  *
  * @param domain such as `example.eu.auth0.com`
  */
-export function auth0({ domain }: { readonly domain: string }): TrustedIssuer {
+export function auth0(options: { readonly domain: string }): TrustedIssuer {
+  checkOptions('auth0()', options, { domain: 'any' });
+  const { domain } = options;
   assertHost('auth0', domain);
   return {
     issuer: `https://${domain}/`,
@@ -34,7 +38,9 @@ export function auth0({ domain }: { readonly domain: string }): TrustedIssuer {
  * @param tenantId the directory's id, a GUID
  * @throws {ConfigurationError} `INVALID_OPTION` for `common`, `organizations` and `consumers`, which stand for no issuer
  */
-export function entraId({ tenantId }: { readonly tenantId: string }): TrustedIssuer {
+export function entraId(options: { readonly tenantId: string }): TrustedIssuer {
+  checkOptions('entraId()', options, { tenantId: 'any' });
+  const { tenantId } = options;
   assertGiven('entraId', { tenantId });
   if (['common', 'organizations', 'consumers'].includes(tenantId)) {
     throw configurationError(
@@ -71,7 +77,9 @@ export function okta(options: {
  *
  * @param clientId such as `1234-abcd.apps.googleusercontent.com`; several are alternatives
  */
-export function google({ clientId }: { readonly clientId: string | readonly string[] }): TrustedIssuer {
+export function google(options: { readonly clientId: string | readonly string[] }): TrustedIssuer {
+  checkOptions('google()', options, { clientId: 'any' });
+  const { clientId } = options;
   assertGiven('google', { clientId });
   return {
     issuer: 'https://accounts.google.com',
@@ -88,15 +96,13 @@ export function google({ clientId }: { readonly clientId: string | readonly stri
  * @param userPoolId such as `eu-central-1_Ab12Cd34E`
  * @param clientIds the app clients whose tokens are accepted
  */
-export function cognito({
-  region,
-  userPoolId,
-  clientIds,
-}: {
+export function cognito(options: {
   readonly region: string;
   readonly userPoolId: string;
   readonly clientIds: readonly string[];
 }): TrustedIssuer {
+  checkOptions('cognito()', options, { region: 'any', userPoolId: 'any', clientIds: 'any' });
+  const { region, userPoolId, clientIds } = options;
   assertGiven('cognito', { region, userPoolId, clientIds });
   return {
     issuer: `https://cognito-idp.${region}.amazonaws.com/${userPoolId}`,

@@ -4,8 +4,13 @@ export interface RefreshableOptions<T> {
   /** What is fetched, for messages. */
   readonly what: string;
   readonly load: () => Promise<T>;
-  /** Milliseconds for which a value counts as fresh. */
+  /** Milliseconds for which a value counts as fresh. It is used on while it is refreshed. */
   readonly maxAge: number;
+  /**
+   * Milliseconds after which whoever asks waits for the refresh, where its owner is not known to be down: of a value that
+   * nobody asked for so long, its owner may have withdrawn a part by now. Default: nobody waits.
+   */
+  readonly maxUnasked?: number;
   /** Milliseconds for which a value is used on while it cannot be refreshed, counted from when it was loaded. */
   readonly maxStale: number;
   /** Milliseconds between two attempts that were not due by age. */
@@ -14,8 +19,8 @@ export interface RefreshableOptions<T> {
 
 /**
  * A value that somebody else owns and changes: loaded once for concurrent callers, refreshed in the background once it
- * is no longer fresh, and used on for a bounded time while its owner is down. Loads are never closer together than the
- * cool-down allows, whoever asks however often.
+ * is no longer fresh, and used on for a bounded time while its owner is down. Loads for something that was not found, and
+ * those after one that failed, are never closer together than the cool-down allows, whoever asks however often.
  */
 export class Refreshable<T> {
   readonly #options: RefreshableOptions<T>;
@@ -39,14 +44,13 @@ export class Refreshable<T> {
    * @throws {VerifierUnavailable} when there is no value that may still be used, and none can be loaded now
    */
   async get(): Promise<T> {
-    const { maxAge, maxStale } = this.#options;
+    const { maxAge, maxUnasked = Infinity, maxStale } = this.#options;
+    const value = this.#value;
     const age = Date.now() - this.#loadedAt;
-    if (this.#value !== undefined && age < maxAge) return this.#value;
-    if (this.#value !== undefined && age < maxStale) {
-      if (!this.#isCoolingDown(this.#failedAt)) void this.#load().catch(() => undefined);
-      return this.#value;
-    }
-    return this.#loadUnlessCoolingDown();
+    if (value === undefined || age >= maxStale) return this.#loadUnlessCoolingDown();
+    if (age < maxAge || this.#isCoolingDown(this.#failedAt)) return value;
+    const refreshed = this.#load().catch(() => value);
+    return age < maxUnasked || this.isFailing ? value : refreshed;
   }
 
   /**

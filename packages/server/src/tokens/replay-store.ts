@@ -1,4 +1,4 @@
-import { VerifierUnavailable } from '../errors.js';
+import { configurationError, VerifierUnavailable } from '../errors.js';
 
 /** Remembers what may be used only once. For several processes, put a shared one behind this interface. */
 export interface ReplayStore {
@@ -19,8 +19,12 @@ const SWEEP_INTERVAL_MS = 1_000;
  * would let it be used again.
  *
  * @param maxKeys default 100 000
+ * @throws {ConfigurationError} `INVALID_OPTION`
  */
 export function memoryReplayStore(maxKeys = 100_000): ReplayStore {
+  if (!Number.isInteger(maxKeys) || maxKeys < 1) {
+    throw configurationError('INVALID_OPTION', 'memoryReplayStore(): maxKeys must be a positive integer.');
+  }
   const keys = new Map<string, number>();
 
   let sweptAt = -Infinity;

@@ -21,8 +21,8 @@ export interface TokenMemoryOptions {
   readonly cache?: TokenCacheOptions | false | undefined;
   /**
    * Asked with every presentation of a good token, remembered or not, so that a revocation takes effect at once. The
-   * token's id is its `jti`; without one it is the base64url SHA-256 digest of the token, where that is a JWT without its
-   * signature (`header.payload`), which can be varied. An exception is a denial.
+   * token's id is its `jti`; without one it is the base64url SHA-256 digest of the token, of a JWT without its signature
+   * (`header.payload`), which can be varied. An exception is a denial.
    */
   readonly revoked?: ((tokenId: string) => boolean | Promise<boolean>) | undefined;
 }
@@ -64,7 +64,7 @@ function memory(
   options: TokenCacheOptions,
   refusedMaxAge: number,
 ): (token: string, digest: string) => Verification | Promise<Verification> {
-  checkOptions('cache', options, { maxAge: 'any', maxTokens: 'any' });
+  checkOptions('cache', options, { maxAge: 'number', maxTokens: 'number' });
   const { maxAge = 60, maxTokens = 10_000 } = options;
   if (!(maxAge > 0 && Number.isFinite(maxAge)) || !Number.isInteger(maxTokens) || maxTokens < 1) {
     throw configurationError(

@@ -122,6 +122,23 @@ describe('an open circuit', () => {
     expect(await ask('a')).toBe('good');
   });
 
+  it('is not opened for longer by calls that were under way, and fail later', async () => {
+    const ask = through();
+    const failures: ((reason: Error) => void)[] = [];
+    call.mockImplementation(() => new Promise((_, reject) => failures.push(reject)));
+    const settled = Promise.allSettled(
+      Array.from({ length: FAILURES + 1 }, (_, index) => ask(String(index))),
+    );
+    for (const reject of failures.slice(0, FAILURES)) reject(new Error('down'));
+    await new Promise(setImmediate);
+    pass(PAUSE / 2);
+    failures[FAILURES]?.(new Error('down'));
+    await settled;
+    pass(PAUSE / 2);
+    call.mockImplementation(async () => 'good');
+    expect(await ask('a')).toBe('good');
+  });
+
   it('begins anew after a success', async () => {
     const ask = through();
     await fail(ask);

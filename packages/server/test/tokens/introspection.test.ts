@@ -1,4 +1,4 @@
-import { generateKeyPairSync } from 'node:crypto';
+import { createHash, generateKeyPairSync } from 'node:crypto';
 
 import {
   introspection,
@@ -375,6 +375,28 @@ describe('answers', () => {
     expect(await verifier.verify('opaque', context)).toEqual(refusedAs('revoked'));
     expect(revoked).toHaveBeenLastCalledWith('id-1');
     expect(net.count(ENDPOINT)).toBe(1);
+  });
+});
+
+describe('a revoked JWT whose jti the server does not tell', () => {
+  const key = signingKey('it');
+  const signed = compact({ alg: 'ES256', typ: 'at+jwt' }, { sub: 'alice' }, key.signer);
+  const idOf = (text: string) => createHash('sha256').update(text).digest('base64url');
+
+  it.each([
+    ['as it was issued', signed],
+    ['with padding', `${signed}==`],
+    ['with another signature', `${signed.slice(0, signed.lastIndexOf('.'))}.${'A'.repeat(86)}`],
+  ])('stays revoked %s', async (_, token) => {
+    const withoutSignature = idOf(signed.slice(0, signed.lastIndexOf('.')));
+    const revoked = (id: string) => id === withoutSignature;
+    expect(await verify(token, { revoked })).toEqual(refusedAs('revoked'));
+  });
+
+  it('is told from an opaque token with dots, of which all counts', async () => {
+    const revoked = vi.fn((_id: string) => false);
+    await verify('not.a.jwt', { revoked });
+    expect(revoked).toHaveBeenCalledWith(idOf('not.a.jwt'));
   });
 });
 

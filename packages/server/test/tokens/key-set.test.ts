@@ -5,7 +5,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 
 import { authRequest } from '../support/auth-request.js';
 import { issuerNetwork, JWKS_URL, jwksOf, METADATA_URL, signingKey } from '../support/issuer.js';
-import { down, type Network } from '../support/network.js';
+import { down, held, type Network } from '../support/network.js';
 import { AUDIENCE, compact, goodClaims, ISSUER, rsa } from '../support/token.js';
 
 const ecKey = signingKey('ec');
@@ -148,7 +148,82 @@ describe('a key set', () => {
   });
 });
 
+describe('a key that was withdrawn', () => {
+  it('proves no token after a quiet time', async () => {
+    publish(ecKey.jwk, rsaKey.jwk);
+    const verifier = verifierOf();
+    expect(await verifier.verify(ecKey.token(), context)).toEqual(accepted);
+    publish(rsaKey.jwk);
+    vi.advanceTimersByTime(20 * 60_000);
+    expect(await verifier.verify(ecKey.token(), context)).toEqual(invalid);
+  });
+});
+
+describe('keys without a name', () => {
+  const nameless = ({ jwk }: typeof ecKey) => ({ ...jwk, kid: undefined });
+  const tokenOf = (key: typeof ecKey) => key.token({}, { kid: undefined });
+
+  it('rotate without losing a request', async () => {
+    publish(nameless(ecKey));
+    const verifier = verifierOf();
+    expect(await verifier.verify(tokenOf(ecKey), context)).toEqual(accepted);
+    publish(nameless(otherEcKey), nameless(ecKey));
+    expect(await verifier.verify(tokenOf(otherEcKey), context)).toEqual(accepted);
+    expect(await verifier.verify(tokenOf(ecKey), context)).toEqual(accepted);
+    expect(net.count(JWKS_URL)).toBe(2);
+  });
+
+  it('are fetched again once a cool-down, however many forged tokens come', async () => {
+    publish(nameless(ecKey));
+    const verifier = verifierOf();
+    await verifier.warmUp();
+    const forged = Array.from({ length: 50 }, () => signingKey('ec').token({}, { kid: undefined }));
+    expect(await Promise.all(forged.map((token) => verifier.verify(token, context)))).toEqual(
+      forged.map(() => invalid),
+    );
+    expect(net.count(JWKS_URL)).toBe(2);
+    vi.advanceTimersByTime(30_000);
+    expect(await verifier.verify(forged[0] ?? '', context)).toEqual(invalid);
+    expect(net.count(JWKS_URL)).toBe(3);
+  });
+
+  it('leave it open what a signature is that none of them made, while the provider is down', async () => {
+    publish(nameless(ecKey));
+    const verifier = verifierOf();
+    await verifier.warmUp();
+    net.answer(JWKS_URL, down);
+    await expect(verifier.verify(tokenOf(otherEcKey), context)).rejects.toThrow(VerifierUnavailable);
+    expect(await verifier.verify(tokenOf(ecKey), context)).toEqual(accepted);
+  });
+
+  it('that are given are not looked for', async () => {
+    const verifier = jwtFromIssuer({
+      issuer: { issuer: ISSUER, jwks: jwksOf({ jwk: nameless(ecKey) }) as never },
+      audience: AUDIENCE,
+    });
+    expect(await verifier.verify(tokenOf(otherEcKey), context)).toEqual(invalid);
+  });
+});
+
 describe('fetching keys', () => {
+  it('fetches once more where a fetch under way began before a key was published', async () => {
+    publish(ecKey.jwk);
+    const verifier = verifierOf();
+    await verifier.warmUp();
+    vi.advanceTimersByTime(600_000);
+    const before = held(() => Response.json(jwksOf(ecKey)));
+    net.answer(JWKS_URL, before.answer);
+    expect(await verifier.verify(ecKey.token(), context)).toEqual(accepted);
+    await vi.waitFor(() => {
+      expect(net.count(JWKS_URL)).toBe(2);
+    });
+    publish(ecKey.jwk, rsaKey.jwk);
+    const verified = verifier.verify(rsaKey.token(), context);
+    before.release();
+    expect(await verified).toEqual(accepted);
+    expect(net.count(JWKS_URL)).toBe(3);
+  });
+
   it('asks for a key set, by GET, without a credential', async () => {
     publish(ecKey.jwk);
     await verifierOf().warmUp();

@@ -71,6 +71,45 @@ describe('a value', () => {
   });
 });
 
+describe('a value that nobody asked for so long that a part of it may be withdrawn', () => {
+  const unasked = () =>
+    new Refreshable({
+      what: 'The thing',
+      load,
+      maxAge: MAX_AGE * 1000,
+      maxUnasked: 2 * MAX_AGE * 1000,
+      maxStale: MAX_STALE * 1000,
+      cooldown: COOLDOWN * 1000,
+    });
+
+  it('is waited for', async () => {
+    const thing = unasked();
+    await thing.get();
+    pass(2 * MAX_AGE);
+    expect(await Promise.all([thing.get(), thing.get()])).toEqual(['v2', 'v2']);
+    expect(load).toHaveBeenCalledTimes(2);
+  });
+
+  it('is used on before', async () => {
+    const thing = unasked();
+    await thing.get();
+    pass(2 * MAX_AGE - 1);
+    expect(await thing.get()).toBe('v1');
+  });
+
+  it('is used on where its owner is down, and nobody waits once that is known', async () => {
+    const thing = unasked();
+    await thing.get();
+    pass(2 * MAX_AGE);
+    load.mockImplementationOnce(down);
+    expect(await thing.get()).toBe('v1');
+    pass(COOLDOWN);
+    load.mockImplementation(() => new Promise(() => undefined));
+    expect(await thing.get()).toBe('v1');
+    expect(load).toHaveBeenCalledTimes(3);
+  });
+});
+
 describe('while the owner is down', () => {
   it('there is none at first, and no more than one attempt a cool-down', async () => {
     load.mockImplementation(down);

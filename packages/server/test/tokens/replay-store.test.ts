@@ -61,6 +61,21 @@ describe('a replay store', () => {
     expect(await add(store, 'd')).toBe(true);
   });
 
+  it('that is full looks for keys that ended out of order once a second, and not for every key', async () => {
+    const store = memoryReplayStore(2);
+    await add(store, 'long', 2 * MINUTE);
+    await add(store, 'short', 500);
+    await expect(add(store, 'a')).rejects.toThrow(VerifierUnavailable);
+    vi.advanceTimersByTime(600);
+    await expect(add(store, 'a')).rejects.toThrow(VerifierUnavailable);
+    vi.advanceTimersByTime(400);
+    expect(await add(store, 'a')).toBe(true);
+  });
+
+  it.each([NaN, 0, -1, 1.5, '10', { maxKeys: 10 }])('of %j keys is a configuration error', (maxKeys) => {
+    expect(() => memoryReplayStore(maxKeys as number)).toThrow(/maxKeys must be a positive integer/);
+  });
+
   it('has room again when keys have ended that came after one that lives on', async () => {
     const store = memoryReplayStore(3);
     await add(store, 'long', 2 * MINUTE);
