@@ -192,8 +192,11 @@ describe.each(combinations)('over $binding $version', (combination) => {
           ],
           ...(call.body === undefined ? {} : { body: JSON.stringify(call.body) }),
         });
-        if (authenticated) expect(response.status).toBe(400);
-        else expectDenial(response, executions);
+        if (authenticated) {
+          expect(response.status).toBe(400);
+          // A2A 1.0 §9.5 and §11.6: the protocol's own errors have an ErrorInfo.
+          if (!value.startsWith('0.3')) expect(response.body).toContain('"reason":"VERSION_NOT_SUPPORTED"');
+        } else expectDenial(response, executions);
         expect(agent.executor.calls).toHaveLength(executions);
       }
       await expectStillServing();

@@ -13,6 +13,7 @@ import {
   keychainTokenStore,
   mutualTls,
   mutualTlsFetch,
+  planAuthentication,
   refreshing,
   ServiceDiscovery,
   tokenExchange,
@@ -36,6 +37,7 @@ type Make = (more: Record<string, unknown>) => unknown;
 const makers: Readonly<Record<string, Make>> = {
   'connect()': (more) => connect(url, { credentials: [], ...more }),
   policy: (more) => connect(url, { credentials: [], policy: more }),
+  'policy, of a plan': (more) => planAuthentication({}, {}, more),
   'The trust in signed cards': (more) => verifyCard({}, { keys: [], ...more }),
   'authenticatingFetch()': (more) => authenticatingFetch({ url, ...more }),
   'authenticationHandler()': (more) => authenticationHandler({ url, endpoint: url, ...more }),
@@ -76,11 +78,18 @@ const failure = (make: Make, more: Record<string, unknown>): unknown => {
   }
 };
 
-describe.each(Object.entries(makers))('%s', (culprit, make) => {
+describe.each(Object.entries(makers))('%s', (name, make) => {
+  const [culprit = ''] = name.split(', of');
   it('has no misspelt option, and says which there are', async () => {
     const error = await failure(make, { misspelt: true });
     expect(error).toMatchObject({ name: 'ClientError', code: 'INVALID_OPTION' });
     expect(String(error)).toContain(`${culprit} has no option misspelt. There are `);
+  });
+
+  it('is told of a misspelling in snake case', async () => {
+    expect(String(await failure(make, { client_identifier: true }))).toContain(
+      'no option client_identifier.',
+    );
   });
 
   it('tells nothing of a name that may be a secret', async () => {

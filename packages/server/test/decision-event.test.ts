@@ -214,6 +214,18 @@ describe('the decision event', () => {
     ]);
   });
 
+  it('comes without the address where that cannot be told', async () => {
+    const request = {
+      ...authRequest({ header: { 'x-a': 'alice' } }),
+      get remoteAddress(): string {
+        throw new Error('The connection is gone.');
+      },
+    };
+    expect(await eventsOf({ a: headerScheme('x-a') }, request)).toMatchObject([
+      { granted: true, remoteAddress: undefined },
+    ]);
+  });
+
   it('cannot be changed by one listener for the next', async () => {
     const [event] = await eventsOf({ a: headerScheme('x-a') });
     expect(Object.isFrozen(event)).toBe(true);

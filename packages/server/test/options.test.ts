@@ -1,16 +1,22 @@
 import {
   agentServiceConfig,
   AgentSecurity,
+  albClientCertificate,
   apiKey,
+  auth0,
   certificateTrust,
+  cognito,
   createDevelopmentPki,
   dpop,
+  entraId,
   envoyClientCertificate,
+  google,
   httpBasic,
   httpBearer,
   introspection,
   jwt,
   jwtFromIssuer,
+  keycloak,
   mutualTls,
   nginxClientCertificate,
   oauth2AuthorizationCode,
@@ -31,7 +37,10 @@ import { describe, expect, it } from 'vitest';
 const common = { issuer: 'https://issuer.example', audience: 'https://agent.example' };
 const url = 'https://issuer.example/token';
 const verifier = jwt({ ...common, secret: 'a'.repeat(32) });
-const secured = { security: new AgentSecurity({ allowAnonymous: true }), requestHandler: {} };
+const anonymous = new AgentSecurity({ allowAnonymous: true });
+const handler = anonymous.protect({ getAgentCard: () => Promise.resolve({}) } as never);
+const accepted = { verified: true, principal: { subject: 'alice' } } as const;
+const secured = { security: anonymous, requestHandler: handler };
 
 type Make = (more: Record<string, unknown>) => unknown;
 
@@ -84,9 +93,9 @@ const makers: Readonly<Record<string, Make>> = {
       keys: { fetch: () => Promise.reject(new Error('down')) },
       ...more,
     }),
-  'agentRouter()': (more) => agentRouter({ ...secured, ...more } as never),
+  'agentRouter()': (more) => agentRouter({ ...secured, ...more }),
   'authenticate()': (more) => authenticate({ ...secured, binding: 'JSONRPC', ...more } as never),
-  'agentFetchHandler()': (more) => agentFetchHandler({ ...secured, ...more } as never),
+  'agentFetchHandler()': (more) => agentFetchHandler({ ...secured, ...more }),
   'guardedPushStore()': (more) => guardedPushStore(new InMemoryPushNotificationStore(), more),
   'pushNotificationSender()': (more) => pushNotificationSender(new InMemoryPushNotificationStore(), more),
   'pushKeys()': (more) => pushKeys({ issuer: 'https://agent.example', keys: [], ...more }),
@@ -97,12 +106,18 @@ const makers: Readonly<Record<string, Make>> = {
       clientAuthentication: { method: 'client_secret_basic', clientSecret: 's', ...more },
     }),
   'okta()': (more) => okta({ domain: 'example.okta.com', ...more }),
+  'keycloak()': (more) => keycloak({ url: 'https://login.example', realm: 'agents', ...more }),
+  'auth0()': (more) => auth0({ domain: 'example.auth0.com', ...more }),
+  'entraId()': (more) => entraId({ tenantId: 'a-tenant', ...more }),
+  'google()': (more) => google({ clientId: 'a-client', ...more }),
+  'cognito()': (more) => cognito({ region: 'eu', userPoolId: 'p', clientIds: ['c'], ...more }),
+  'albClientCertificate()': (more) => albClientCertificate({ mode: 'verify', ...more }),
   'nginxClientCertificate()': (more) => nginxClientCertificate(more),
   'envoyClientCertificate()': (more) => envoyClientCertificate(more),
   'createDevelopmentPki()': (more) => createDevelopmentPki({ days: 0, ...more }),
   'agentServiceConfig()': (more) => agentServiceConfig({ ...more } as never),
-  'agentCardRoute()': (more) => agentCardRoute({ ...secured, ...more } as never),
-  'agentServices()': (more) => agentServices({ ...secured, ...more } as never),
+  'agentCardRoute()': (more) => agentCardRoute({ ...secured, ...more }),
+  'agentServices()': (more) => agentServices({ ...secured, ...more }),
 };
 
 const failure = (make: Make, more: Record<string, unknown>): unknown => {
@@ -138,6 +153,15 @@ it.each<[string, Make, Record<string, unknown>]>([
   ['a text for a list of algorithms', makers['dpop()'] as Make, { algorithms: 'ES256' }],
   ['a text for an object', makers.AgentSecurity as Make, { denials: 'http' }],
   ['a number for a text', makers.AgentSecurity as Make, { realm: 1 }],
+  ['a text for a number', makers['introspection()'] as Make, { timeout: '5000' }],
+  ['a text for a number of keys', makers.keys as Make, { timeout: '5000' }],
+  ['a text for a number of seconds', makers['jwt()'] as Make, { maxLifetime: '3600' }],
+  ['an object without add() for a replay store', makers['dpop()'] as Make, { replayStore: {} }],
+  ['a misspelt name in snake case', makers['jwtFromIssuer()'] as Make, { jwks_uri: 'https://a.example' }],
+  ['an age of the card below 0', makers['agentCardRoute()'] as Make, { maxAge: -1 }],
+  ['no port', makers['serveMutualTls()'] as Make, { port: undefined }],
+  ['a port that is none', makers['serveMutualTls()'] as Make, { port: 'abc' }],
+  ['a port beyond the last', makers['serveMutualTls()'] as Make, { port: 65_536 }],
   ['a path for a URL', makers.AgentSecurity as Make, { agentCardUrl: '/card' }],
   ['an unknown claim', makers['jwtFromIssuer(), issuer'] as Make, { audienceClaim: 'clientId' }],
   ['a list for an object', makers.AgentSecurity as Make, { denials: [] }],
@@ -162,9 +186,11 @@ it('options that are none are refused', () => {
 });
 
 it.each(['1 megabyte', 'lots', -1, 0, 1.5, NaN])('bodyLimit: %j is refused', async (bodyLimit) => {
-  const security = new AgentSecurity({ allowAnonymous: true });
-  const requestHandler = security.protect({ getAgentCard: () => Promise.resolve({}) } as never);
-  expect(() => authenticate({ security, requestHandler, binding: 'JSONRPC', bodyLimit })).toThrow(
-    /bodyLimit must be/,
-  );
+  expect(() => authenticate({ ...secured, binding: 'JSONRPC', bodyLimit })).toThrow(/bodyLimit must be/);
+});
+
+it('httpBearer() takes null for no validator, beside a verifier', async () => {
+  const scheme = httpBearer({ verifier: { verify: () => accepted }, validator: null as never });
+  const context = { schemeId: 'it', request: {} as never, resource: undefined };
+  expect(await scheme.verify('token', context)).toBe(accepted);
 });

@@ -107,8 +107,16 @@ describe('a principal', () => {
     ['an issuer that is null', { subject: 'a', issuer: null }],
     ['an end that is no time', { subject: 'a', expiresAt: new Date('never') }],
     ['an end in milliseconds', { subject: 'a', expiresAt: 1_700_000_000_000 }],
+    ['an end that is a text', { subject: 'a', expiresAt: '1700000000' }],
+    ['an end that is null', { subject: 'a', expiresAt: null }],
+    ['claims that are a text', { subject: 'a', claims: 'admin' }],
+    ['claims that are a list', { subject: 'a', claims: ['admin'] }],
   ])('is not made of claims with %s', (_what, given) => {
     expect(() => createPrincipal('key', given as unknown as PrincipalClaims)).toThrow(TypeError);
+  });
+
+  it('has no claims where they are null', () => {
+    expect(createPrincipal('key', { subject: 'a', claims: null as never }).claims).toEqual({});
   });
 
   it.each([

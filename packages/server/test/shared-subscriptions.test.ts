@@ -17,20 +17,24 @@ class Source {
   open = 0;
   readonly #waiting: ((next: StreamResponse | undefined | Error) => void)[] = [];
   problem: Error | undefined;
+  /** Without it, nothing is worked on: a subscription ends with the task as it is. */
+  hasBus = true;
   looksUp = Promise.resolve();
 
   readonly resubscribe: Subscribe = async function* (this: Source) {
     const queue: (StreamResponse | undefined | Error)[] = [];
     let wake: () => void = () => undefined;
+    const { problem, hasBus, looksUp } = this;
     this.open += 1;
     this.#waiting.push((next) => {
       queue.push(next);
       wake();
     });
     try {
-      await this.looksUp;
-      if (this.problem !== undefined) throw this.problem;
+      await looksUp;
+      if (problem !== undefined) throw problem;
       yield event('now');
+      if (!hasBus) return;
       for (;;) {
         while (queue.length > 0) {
           const next = queue.shift();
@@ -66,8 +70,8 @@ async function caller(name: string): Promise<CallerUser> {
   return new CallerUser(await security.authenticate(authRequest({ header: { 'x-key': name } })));
 }
 
-async function watch(user: CallerUser, { id = 't', tenant = '' } = {}) {
-  const stream = subscribe({ id, tenant }, new ServerCallContext({ user }));
+async function watch(user: CallerUser, { id = 't', tenant = '', pathTenant = '' } = {}) {
+  const stream = subscribe({ id, tenant }, new ServerCallContext({ user, tenant: pathTenant }));
   const seen: (string | undefined)[] = [];
   const ended = (async () => {
     for await (const next of stream) seen.push(idOf(next));
@@ -120,6 +124,55 @@ describe('a subscription', () => {
     expect(source.open).toBe(0);
   });
 
+  it('is not refused because another one was', async () => {
+    let found: () => void = () => undefined;
+    source.looksUp = new Promise((resolve) => {
+      found = resolve;
+    });
+    source.problem = new Error('The database is gone.');
+    const first = await watch(await caller('alice'));
+    source.problem = undefined;
+    const second = await watch(await caller('alice'));
+    found();
+    await expect(first.ended).rejects.toThrow('The database is gone.');
+    source.publish(event('one'));
+    await settled();
+    expect(second.seen).toEqual(['now', 'one']);
+  });
+
+  it('goes on when one that began before the work did is over', async () => {
+    let found: () => void = () => undefined;
+    source.looksUp = new Promise((resolve) => {
+      found = resolve;
+    });
+    source.hasBus = false;
+    const first = await watch(await caller('alice'));
+    source.hasBus = true;
+    source.looksUp = Promise.resolve();
+    const second = await watch(await caller('alice'));
+    found();
+    await first.ended;
+    source.publish(event('one'));
+    source.publish(event('two'));
+    await settled();
+    expect([first.seen, second.seen]).toEqual([['now'], ['now', 'one', 'two']]);
+  });
+
+  it('misses nothing of what it joined, when that ends while the task is looked up', async () => {
+    await watch(await caller('alice'));
+    let found: () => void = () => undefined;
+    source.looksUp = new Promise((resolve) => {
+      found = resolve;
+    });
+    const second = await watch(await caller('alice'));
+    source.publish(event('one'));
+    source.publish(undefined);
+    await settled();
+    found();
+    await second.ended;
+    expect(second.seen).toEqual(['now', 'one']);
+  });
+
   it('fails as the SDK fails', async () => {
     const { ended } = await watch(await caller('alice'));
     source.publish(new Error('The bus broke.'));
@@ -133,6 +186,21 @@ describe('a caller who leaves', () => {
     const { ended } = await watch(user);
     CallerUser.leave(user);
     await expect(ended).resolves.toBeUndefined();
+  });
+
+  it('leaves none behind where it leaves while the task is looked up', async () => {
+    let found: () => void = () => undefined;
+    source.looksUp = new Promise((resolve) => {
+      found = resolve;
+    });
+    const users = await Promise.all(Array.from({ length: 20 }, () => caller('alice')));
+    for (const user of users) {
+      await watch(user);
+      CallerUser.leave(user);
+    }
+    found();
+    await settled();
+    expect(source.open).toBe(0);
   });
 
   it('ends it also before it has begun', async () => {
@@ -181,6 +249,7 @@ it.each([
   ['two callers', 'bob', {}],
   ['two tasks', 'alice', { id: 'other' }],
   ['two tenants', 'alice', { tenant: 'other' }],
+  ['two tenants of the path', 'alice', { pathTenant: 'other' }],
 ])('%s share nothing', async (_, name, request) => {
   await watch(await caller('alice'));
   await watch(await caller(name), request);

@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 
 import { FetchAuthRequest } from '../../src/fetch/auth-request.js';
 
@@ -71,5 +71,22 @@ describe('the view of a request', () => {
       undefined,
       undefined,
     ]);
+  });
+});
+
+describe('who is at the other end', () => {
+  it.each<[string, () => never]>([
+    [
+      'throws',
+      () => {
+        throw new Error('There is no peer.');
+      },
+    ],
+    ['gives nothing', () => undefined as never],
+  ])('is asked once, also where the answer %s', (_, connect) => {
+    const asked = vi.fn(connect);
+    const request = new FetchAuthRequest(new Request(url), asked);
+    for (let count = 0; count < 3; count++) expect(() => request.clientCertificate).toThrow();
+    expect(asked).toHaveBeenCalledOnce();
   });
 });
