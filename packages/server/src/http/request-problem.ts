@@ -23,8 +23,12 @@ export function requestProblem(
   card: AgentCard,
 ): HttpResponse | undefined {
   const { body, query } = request;
-  const invalid = (message: string, jsonRpcCode: number = A2A_ERROR_CODE.INVALID_REQUEST) =>
-    errorResponse(call, { status: 400, statusName: 'INVALID_ARGUMENT', jsonRpcCode, message });
+  const refuse = (message: string, jsonRpcCode: number, status: number) =>
+    errorResponse(call, { status, statusName: 'INVALID_ARGUMENT', jsonRpcCode, message });
+  const invalid = (message: string) => refuse(message, A2A_ERROR_CODE.INVALID_REQUEST, 400);
+  // A JSON-RPC request that is one, and whose parameters are wrong, is answered as the SDK answers them: with HTTP 200.
+  const invalidParams = (message: string) =>
+    refuse(message, A2A_ERROR_CODE.INVALID_PARAMS, call.binding === 'JSONRPC' ? 200 : 400);
 
   if (isDeeperThan(body, MAX_DEPTH)) {
     return invalid(`The body is nested more than ${String(MAX_DEPTH)} levels deep.`);
@@ -56,10 +60,10 @@ export function requestProblem(
   if (
     !hasRequestShape(call.binding === 'JSONRPC' ? (body as { params?: unknown } | undefined)?.params : body)
   ) {
-    return invalid('The request does not have the shape of an A2A operation.', A2A_ERROR_CODE.INVALID_PARAMS);
+    return invalidParams('The request does not have the shape of an A2A operation.');
   }
   if (call.binding === 'HTTP+JSON' && !hasQueryShape(query)) {
-    return invalid('A query parameter is repeated, or has parts.', A2A_ERROR_CODE.INVALID_PARAMS);
+    return invalidParams('A query parameter is repeated, or has parts.');
   }
   return undefined;
 }
