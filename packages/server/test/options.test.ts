@@ -27,6 +27,7 @@ import {
   openIdConnect,
   serveMutualTls,
 } from '@a2a-auth/server';
+import { conformanceRequest, schemeConformance } from '@a2a-auth/server/conformance';
 import { agentCardRoute, agentRouter, authenticate } from '@a2a-auth/server/express';
 import { agentFetchHandler } from '@a2a-auth/server/fetch';
 import { agentServices } from '@a2a-auth/server/grpc';
@@ -105,6 +106,14 @@ const makers: Readonly<Record<string, Make>> = {
       clientId: 'agent',
       clientAuthentication: { method: 'client_secret_basic', clientSecret: 's', ...more },
     }),
+  'schemeConformance()': (more) =>
+    schemeConformance({
+      create: () => undefined,
+      good: () => undefined,
+      bad: () => undefined,
+      ...more,
+    } as never),
+  'conformanceRequest()': (more) => conformanceRequest(more),
   'okta()': (more) => okta({ domain: 'example.okta.com', ...more }),
   'keycloak()': (more) => keycloak({ url: 'https://login.example', realm: 'agents', ...more }),
   'auth0()': (more) => auth0({ domain: 'example.auth0.com', ...more }),

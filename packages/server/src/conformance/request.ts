@@ -1,4 +1,5 @@
 import type { AuthRequest, PresentedCertificate } from '../auth-request.js';
+import { checkOptions } from '../options.js';
 
 /** Values by name; a list stands for a repeated one. */
 type Values = Readonly<Record<string, string | readonly string[]>>;
@@ -23,6 +24,15 @@ type Pair = readonly [name: string, value: string];
 
 /** A request as a binding hands it to a scheme. */
 export function conformanceRequest(parts: RequestParts = {}): AuthRequest {
+  checkOptions('conformanceRequest()', parts, {
+    header: 'object',
+    query: 'object',
+    cookie: 'object',
+    clientCertificate: 'object',
+    method: 'string',
+    url: 'string',
+    remoteAddress: 'string',
+  });
   const { method = 'POST', url = 'https://agent.example/a2a', remoteAddress, clientCertificate } = parts;
   const target = URL.canParse(url) ? new URL(url) : undefined;
   const query: Pair[] = [...(target?.searchParams ?? []), ...pairs(parts.query)];

@@ -1,3 +1,4 @@
+import { checkOptions } from '../options.js';
 import type { SchemeFixture } from './fixture.js';
 import { cardRules } from './rules/card.js';
 import { challengeRules } from './rules/challenge.js';
@@ -22,10 +23,26 @@ export interface ConformanceCase {
  * ```ts
  * for (const { title, run } of schemeConformance({ create, good, bad })) test(title, run);
  * ```
+ *
+ * @throws {ConfigurationError} `INVALID_OPTION` when the fixture has a member that there is not
  */
 export function schemeConformance<Credential>(
   fixture: SchemeFixture<Credential>,
 ): readonly ConformanceCase[] {
+  checkOptions<SchemeFixture<Credential>>('schemeConformance()', fixture, {
+    create: 'function',
+    good: 'function',
+    bad: 'function',
+    other: 'function',
+    malformed: 'function',
+    refused: 'object',
+    scopes: 'strings',
+    unavailable: 'object',
+    permits: 'object',
+    singleUse: 'boolean',
+    secrets: 'function',
+    resource: 'string',
+  });
   const untyped = fixture as SchemeFixture;
   return [...extractRules, ...verifyRules, ...secretRules, ...cardRules, ...challengeRules, ...decisionRules]
     .filter(({ needs }) => needs === undefined || untyped[needs] !== undefined)

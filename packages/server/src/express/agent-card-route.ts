@@ -27,8 +27,11 @@ export function agentCardRoute(options: AgentCardRouteOptions): RequestHandler {
   assertSecurity('agentCardRoute()', security);
   security.validate();
   assertProtected(requestHandler, security, 'agentCardRoute');
-  const endpoint = agentCardEndpoint(security, requestHandler, maxAge);
+  return serveCard(agentCardEndpoint(security, requestHandler, maxAge));
+}
 
+/** What {@link agentCardEndpoint} answers. */
+export function serveCard(endpoint: ReturnType<typeof agentCardEndpoint>): RequestHandler {
   async function serve(req: Request, res: Response): Promise<void> {
     const { status, headers, body } = await endpoint({
       method: req.method,

@@ -4,8 +4,9 @@ import { Router, type RequestHandler } from 'express';
 
 import { assertSecurity, type AgentSecurity } from '../agent-security.js';
 import { configurationError } from '../errors.js';
+import { agentCardEndpoint } from '../http/agent-card-endpoint.js';
 import { checkOptions } from '../options.js';
-import { agentCardRoute } from './agent-card-route.js';
+import { serveCard } from './agent-card-route.js';
 import { httpJsonRoute } from './http-json-route.js';
 import { jsonRpcRoute } from './json-rpc-route.js';
 import { protectedResourceRoute } from './protected-resource-route.js';
@@ -74,7 +75,12 @@ export function agentRouter(options: AgentRouterOptions): RequestHandler {
   const httpJson = httpJsonRoute(gateOptions, httpJsonPath);
   router.use(
     `/${AGENT_CARD_PATH}`,
-    agentCardRoute({ security, requestHandler, ...(cardMaxAge === undefined ? {} : { maxAge: cardMaxAge }) }),
+    serveCard(
+      agentCardEndpoint(security, requestHandler, cardMaxAge, {
+        JSONRPC: jsonRpcPath,
+        'HTTP+JSON': httpJsonPath,
+      }),
+    ),
   );
   router.use(protectedResourceRoute(security));
   // After what is for everybody: their paths may be above it.

@@ -82,7 +82,10 @@ export function agentFetchHandler(
   assertSecurity('agentFetchHandler()', security);
   const requestHandler = security.protect(options.requestHandler);
   const buildContext = contextBuilder(security);
-  const card = agentCardEndpoint(security, requestHandler, cardMaxAge);
+  const card = agentCardEndpoint(security, requestHandler, cardMaxAge, {
+    JSONRPC: paths.jsonRpc,
+    'HTTP+JSON': paths.httpJson,
+  });
   const metadata = protectedResourceEndpoint(security);
   const jsonRpc = {
     pass: callGate({ security, requestHandler, binding: 'JSONRPC' }),

@@ -6,6 +6,7 @@ import type { A2ARequestHandler } from '@a2a-js/sdk/server';
 import type { AgentSecurity } from '../agent-security.js';
 import { toCardJson, toLegacyCardJson } from '../card/publish.js';
 import { configurationError } from '../errors.js';
+import { warnOfOtherPaths, type BindingPaths } from './card-paths.js';
 import { isLegacyVersion } from './version.js';
 import type { HttpResponse } from './response.js';
 
@@ -25,12 +26,14 @@ export interface AgentCardRequest {
  *
  * @param requestHandler what `security.protect()` returned
  * @param maxAge seconds; 0 makes clients and proxies ask each time
+ * @param paths where calls are answered, for whoever knows: the card is compared with them once
  * @throws {ConfigurationError} `INVALID_OPTION`
  */
 export function agentCardEndpoint(
   security: AgentSecurity<string>,
   requestHandler: Pick<A2ARequestHandler, 'getAgentCard'>,
   maxAge = 3600,
+  paths?: BindingPaths,
 ): (request: AgentCardRequest) => Promise<HttpResponse> {
   if (!Number.isSafeInteger(maxAge) || maxAge < 0) {
     throw configurationError(
@@ -38,11 +41,14 @@ export function agentCardEndpoint(
       'The maxAge of the card must be a whole number of seconds, 0 or more.',
     );
   }
+  let compared = paths;
   return async ({ method, version, ifNoneMatch }) => {
     if (method !== 'GET' && method !== 'HEAD') {
       return { status: 405, headers: { allow: 'GET, HEAD' }, body: '' };
     }
     const card = await requestHandler.getAgentCard();
+    if (compared !== undefined) warnOfOtherPaths(card, compared);
+    compared = undefined;
     const current = toCardJson(card);
     const legacy = isLegacyVersion(version) ? await toLegacyCardJson(card, security.published) : undefined;
     const { supportedInterfaces } = current;
