@@ -8,6 +8,7 @@ import { clientForCard } from '../client-for-card.js';
 import type { ConnectOptions } from '../connect.js';
 import type { CredentialSource } from '../credential-source.js';
 import { ClientError } from '../errors.js';
+import { CLIENT_AUTHENTICATION_OPTIONS } from '../oauth/client-authentication.js';
 import type { Tokens } from '../oauth/tokens.js';
 import { checkOptions } from '../options.js';
 import { planFor, type AuthenticationPlan } from '../plan.js';
@@ -76,12 +77,7 @@ export class DelegationClient {
       discovery: true,
       issuer: true,
       tokenEndpoint: true,
-      clientId: true,
-      clientSecret: true,
-      clientSecretMethod: true,
-      privateKey: true,
-      privateKeyId: true,
-      tls: true,
+      ...CLIENT_AUTHENTICATION_OPTIONS,
       grant: true,
       actor: true,
       subjectTokenType: true,

@@ -30,6 +30,16 @@ export interface ClientAuthenticationOptions {
   readonly tls?: TlsFiles;
 }
 
+/** Their names. */
+export const CLIENT_AUTHENTICATION_OPTIONS = {
+  clientId: true,
+  clientSecret: true,
+  clientSecretMethod: true,
+  privateKey: true,
+  privateKeyId: true,
+  tls: true,
+} as const satisfies Record<keyof ClientAuthenticationOptions, true>;
+
 /**
  * @throws {ClientError} `INVALID_OPTION`
  */

@@ -11,6 +11,7 @@ import { ClientError, type ClientErrorCode } from '../errors.js';
 import { quote } from '../quote.js';
 import { isScope } from '../scopes.js';
 import type { TokenStore } from '../stores/token-store.js';
+import { CLIENT_AUTHENTICATION_OPTIONS } from './client-authentication.js';
 import { asksForLogin, loginDemandOf, type LoginDemand } from './login-demand.js';
 import { openProvider, type ProviderOptions } from './provider.js';
 import type { Sender } from './sender.js';
@@ -40,12 +41,7 @@ export const OAUTH_OPTIONS = {
   issuer: true,
   tokenEndpoint: true,
   trust: true,
-  clientId: true,
-  clientSecret: true,
-  clientSecretMethod: true,
-  privateKey: true,
-  privateKeyId: true,
-  tls: true,
+  ...CLIENT_AUTHENTICATION_OPTIONS,
   scopes: true,
   allowedScopes: true,
   resource: true,
