@@ -7,9 +7,11 @@ export type BindingPaths = Readonly<Record<'JSONRPC' | 'HTTP+JSON', string>>;
  * Warns when a card leads to other paths than those that are answered: whoever goes by it would get a 404. It is no error,
  * because a proxy in front of the agent may lead from the one to the other.
  */
-export function warnOfOtherPaths({ supportedInterfaces }: AgentCard, paths: BindingPaths): void {
+export function warnOfOtherPaths(card: AgentCard, paths: BindingPaths): void {
+  // In JavaScript, a card may lack them.
+  const interfaces = (card as Partial<AgentCard>).supportedInterfaces ?? [];
   for (const [binding, path] of Object.entries(paths)) {
-    const named = supportedInterfaces.filter(
+    const named = interfaces.filter(
       ({ protocolBinding, url }) => protocolBinding === binding && URL.canParse(url),
     );
     const [first] = named;

@@ -30,6 +30,14 @@ it.each([
   expect(warn).not.toHaveBeenCalled();
 });
 
+it.each([{}, { supportedInterfaces: null }, { supportedInterfaces: [{}] }])(
+  'a card as JavaScript may have it is not warned of, and throws nothing: %j',
+  (card) => {
+    warnOfOtherPaths(card as AgentCard, paths);
+    expect(warn).not.toHaveBeenCalled();
+  },
+);
+
 it('a card that leads elsewhere is warned of, with what it says and what is answered', () => {
   warnOfOtherPaths(cardOf('https://agent.example/rpc'), paths);
   expect(warn).toHaveBeenCalledExactlyOnceWith(
